@@ -1,0 +1,5 @@
+"""`python -m aigw_compile` is `aigw-compile`."""
+
+from aigw_compile.cli import main
+
+main()
