@@ -1,0 +1,212 @@
+"""Plain data that fits the schema, defaults filled in, to an ir.Gateway: references become objects, units become numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aigw_compile import ir, policies
+from aigw_compile.diagnostic import Pointer
+from aigw_compile.providers import PROVIDERS
+
+RETRY_ON = ("rate-limited", "server-error", "timeout", "connect-failure")
+FALLBACK_ON = ("rate-limited", "overloaded", "server-error", "timeout", "connect-failure")
+
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+
+
+def seconds(text: str) -> float:
+    """Return a Gateway API duration in seconds: `1m30s` is 90.0."""
+    return round(sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|h|m|s)", text)), 3)
+
+
+def size(value: str | int) -> int:
+    """Return a Kubernetes quantity in bytes: `10Mi` is 10485760."""
+    if isinstance(value, int):
+        return value
+    number = re.match(r"[0-9.]+", value)
+    assert number
+    return int(float(number[0]) * _SIZES[value[number.end() :]])
+
+
+def derived_name(text: str) -> str:
+    """Return the DNS label that a name which was left out is derived as: other characters become `-`."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].rstrip("-")
+
+
+def lower(data: Mapping[str, Any]) -> ir.Gateway:
+    """Return the gateway that a document means. `data` has no dangling name: what dangles was left out before."""
+    spec, metadata = data["spec"], data["metadata"]
+    vaults = {v["name"]: _vault(v, ("spec", "vaults", i)) for i, v in enumerate(spec.get("vaults", ()))}
+    providers = {
+        p["name"]: _provider(p, vaults, ("spec", "providers", i)) for i, p in enumerate(spec.get("providers", ()))
+    }
+    models = tuple(_model(m, providers, ("spec", "models", i)) for i, m in enumerate(spec.get("models", ())))
+    groups = tuple(
+        ir.ConsumerGroup(g["name"], _policies(g, ("spec", "consumerGroups", i), "group"), ("spec", "consumerGroups", i))
+        for i, g in enumerate(spec.get("consumerGroups", ()))
+    )
+    consumers = tuple(_consumer(c, vaults, ("spec", "consumers", i)) for i, c in enumerate(spec.get("consumers", ())))
+    return ir.Gateway(
+        name=metadata["name"],
+        labels=dict(metadata.get("labels", {})),
+        annotations=dict(metadata.get("annotations", {})),
+        listeners=tuple(_listener(x, ("spec", "listeners", i)) for i, x in enumerate(spec["listeners"])),
+        vaults=tuple(vaults.values()),
+        providers=tuple(providers.values()),
+        models=models,
+        auth=_auth(spec.get("auth")),
+        consumer_groups=groups,
+        consumers=consumers,
+        policies=_policies(spec, ("spec",), "gateway"),
+        observability=_observability(spec.get("observability", {})),
+        deployment=_deployment(spec.get("deployment", {})),
+    )
+
+
+def _policies(holder: Mapping[str, Any], at: Pointer, scope: str) -> ir.Policies:
+    return policies.lower(holder.get("policies", {}), (*at, "policies"), scope)
+
+
+def _listener(x: Mapping[str, Any], at: Pointer) -> ir.Listener:
+    return ir.Listener(
+        name=x["name"],
+        address=x["address"],
+        port=x["port"],
+        hostnames=tuple(x.get("hostnames", ())),
+        base_path=x["basePath"].rstrip("/"),
+        max_body_size=size(x["maxBodySize"]),
+        origin=at,
+    )
+
+
+def _vault(v: Mapping[str, Any], at: Pointer) -> ir.Vault:
+    refresh = seconds(v["refresh"]) if "refresh" in v else None
+    return ir.Vault(v["name"], v["type"], v.get(v["type"], {}), refresh, at)
+
+
+def _secret(ref: Mapping[str, Any], vaults: Mapping[str, ir.Vault], at: Pointer) -> ir.SecretRef:
+    if "vault" in ref:
+        version = str(ref.get("version", ""))
+        return ir.SecretRef("vault", ref["key"], ref.get("property", ""), version, vaults[ref["vault"]], at)
+    if "kubernetes" in ref:
+        return ir.SecretRef("kubernetes", ref["kubernetes"]["name"], ref["kubernetes"]["key"], "", None, at)
+    source = "env" if "env" in ref else "file"
+    return ir.SecretRef(source, ref[source], "", "", None, at)
+
+
+def _provider(p: Mapping[str, Any], vaults: Mapping[str, ir.Vault], at: Pointer) -> ir.Provider:
+    known = PROVIDERS[p["type"]]
+    key = p.get("auth", {}).get("apiKey")
+    return ir.Provider(
+        name=p["name"],
+        type=p["type"],
+        base_url=(p.get("baseUrl") or known.base_url or "").rstrip("/"),
+        dialect=known.dialect,
+        auth_header=known.auth_header,
+        auth_prefix=known.auth_prefix,
+        credential=_secret(key, vaults, (*at, "auth", "apiKey")) if key else None,
+        headers=known.headers,
+        origin=at,
+    )
+
+
+def _model(m: Mapping[str, Any], providers: Mapping[str, ir.Provider], at: Pointer) -> ir.Model:
+    retries, fallback, timeouts = m.get("retries", {}), m.get("fallback", {}), m.get("timeouts", {})
+    backoff, response = retries.get("backoff", {}), fallback.get("response")
+    return ir.Model(
+        name=m["name"],
+        aliases=tuple(m.get("aliases", ())),
+        capabilities=tuple(m.get("capabilities", ("chat",))),
+        targets=tuple(_target(t, providers, (*at, "targets", i)) for i, t in enumerate(m["targets"])),
+        retries=ir.Retries(
+            attempts=retries.get("attempts", 0),
+            on=tuple(retries.get("on", RETRY_ON)),
+            backoff_base=seconds(backoff.get("base", "250ms")),
+            backoff_max=seconds(backoff.get("max", "2s")),
+            origin=(*at, "retries") if retries else at,
+        ),
+        fallback=ir.Fallback(
+            on=tuple(fallback.get("on", FALLBACK_ON)),
+            response=ir.StaticResponse(response["status"], response["content"], (*at, "fallback", "response"))
+            if response
+            else None,
+            origin=(*at, "fallback") if fallback else at,
+        ),
+        timeouts=ir.Timeouts(
+            connect=seconds(timeouts.get("connect", "5s")),
+            first_byte=seconds(timeouts.get("firstByte", "60s")),
+            idle=seconds(timeouts.get("idle", "60s")),
+            request=seconds(timeouts.get("request", "10m")),
+            origin=(*at, "timeouts") if timeouts else at,
+        ),
+        access=_access(m.get("access"), (*at, "access")),
+        policies=_policies(m, at, "model"),
+        origin=at,
+    )
+
+
+def _target(t: Mapping[str, Any], providers: Mapping[str, ir.Provider], at: Pointer) -> ir.Target:
+    name = t.get("name") or target_name(t)
+    return ir.Target(name, providers[t["provider"]], t["model"], t["weight"], t["priority"], at)
+
+
+def target_name(t: Mapping[str, Any]) -> str:
+    """Return the name of a target that has none of its own: from provider and model."""
+    return derived_name(f"{t['provider']}-{t['model']}")
+
+
+def _access(a: Mapping[str, Any] | None, at: Pointer) -> ir.Access | None:
+    if a is None:
+        return None
+
+    def who(side: str) -> ir.Who | None:
+        if side not in a:
+            return None
+        return ir.Who(tuple(a[side].get("groups", ())), tuple(a[side].get("consumers", ())), (*at, side))
+
+    return ir.Access(who("allow"), who("deny"), at)
+
+
+def _auth(a: Mapping[str, Any] | None) -> ir.Auth | None:
+    if a is None:
+        return None
+    headers = tuple(h.lower() for h in a.get("apiKey", {}).get("headers", ()))
+    return ir.Auth(headers, bool(a.get("anonymous")), ("spec", "auth"))
+
+
+def _consumer(c: Mapping[str, Any], vaults: Mapping[str, ir.Vault], at: Pointer) -> ir.Consumer:
+    credentials = tuple(
+        ir.Credential(_secret(x["apiKey"], vaults, (*at, "credentials", i, "apiKey")), (*at, "credentials", i))
+        for i, x in enumerate(c.get("credentials", ()))
+    )
+    return ir.Consumer(c["name"], tuple(c.get("groups", ())), credentials, _policies(c, at, "consumer"), at)
+
+
+def _observability(o: Mapping[str, Any]) -> ir.Observability:
+    at: Pointer = ("spec", "observability")
+    operations = o.get("operations", {})
+    port = operations.get("port", 9090)
+    prometheus = o.get("metrics", {}).get("prometheus")
+    otlp = o.get("tracing", {}).get("otlp")
+    log = o.get("accessLog")
+    return ir.Observability(
+        operations=ir.Operations(operations.get("address", "127.0.0.1"), port, (*at, "operations")),
+        prometheus=None
+        if prometheus is None
+        else ir.Prometheus(prometheus.get("port", port), (*at, "metrics", "prometheus")),
+        otlp=None if otlp is None else ir.Otlp(otlp["endpoint"], float(otlp["sampling"]), (*at, "tracing", "otlp")),
+        access_log=None if log is None else ir.AccessLog(log["format"], log["payloads"], (*at, "accessLog")),
+        origin=at,
+    )
+
+
+def _deployment(d: Mapping[str, Any]) -> ir.Deployment:
+    at: Pointer = ("spec", "deployment")
+    auto = d.get("autoscaling")
+    scaling = auto and ir.Autoscaling(
+        auto["minReplicas"], auto["maxReplicas"], auto["targetCPUUtilization"], (*at, "autoscaling")
+    )
+    return ir.Deployment(d.get("replicas"), scaling or None, at)

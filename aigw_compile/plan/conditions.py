@@ -1,0 +1,108 @@
+"""Shapes of a gateway that a capability row can depend on: name -> (gateway, argument) -> the places where it has that shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from aigw_compile import ir
+from aigw_compile.diagnostic import Pointer
+from aigw_compile.policies.limits import Limit
+from aigw_compile.policies.prompt_decorator import PromptDecorator
+from aigw_compile.policies.prompt_guard import PromptGuard
+
+Predicate = Callable[[ir.Gateway, Any], Iterator[Pointer]]
+
+
+def several_models(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """More than one chat model."""
+    if len(gateway.models) > 1:
+        yield ("spec", "models")
+
+
+def several_priorities(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A model that can fall back to another priority."""
+    for model in gateway.models:
+        if len(model.priorities()) > 1:
+            yield (*model.origin, "targets")
+
+
+def several_targets(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A model with more than one target that can be chosen."""
+    for model in gateway.models:
+        if sum(map(len, model.priorities())) > 1:
+            yield (*model.origin, "targets")
+
+
+def prefixed_credential(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A provider whose credential is sent behind a prefix, such as `Bearer `."""
+    for provider in gateway.providers:
+        if provider.credential and provider.auth_prefix:
+            yield provider.credential.origin
+
+
+def decorator_and_guard(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A prompt decorator in a gateway that also has a guard."""
+    scopes = list(ir.scopes(gateway))
+    if any(ir.only(s.policies, PromptGuard) for s in scopes):
+        yield from (d.origin for s in scopes for d in ir.every(s.policies, PromptDecorator))
+
+
+def guard_patterns_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A guard with more than `most` patterns in one list."""
+    for guard in _guards(gateway):
+        for field in ("deny", "allow"):
+            if len(getattr(guard, field)) > most:
+                yield (*guard.origin, field)
+
+
+def guard_pattern_longer_than(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A pattern of more than `most` characters."""
+    for guard in _guards(gateway):
+        for field in ("deny", "allow"):
+            yield from (
+                (*guard.origin, field, i) for i, text in enumerate(getattr(guard, field)) if len(text) > most
+            )
+
+
+def guards_at_several_places(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """More than one guard, each at its own place."""
+    guards = list(_guards(gateway))
+    if len(guards) > 1:
+        yield from (g.origin for g in guards[1:])
+
+
+def decorators_at_several_places(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """More than one decorator, each at its own place."""
+    places = [d.origin for s in ir.scopes(gateway) for d in ir.every(s.policies, PromptDecorator)]
+    if len(places) > 1:
+        yield from places[1:]
+
+
+def limits_at_several_places(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """Limits at more than one kind of place."""
+    placed = [(s.kind, limit.origin) for s in ir.scopes(gateway) for limit in ir.every(s.policies, Limit)]
+    if len({kind for kind, _ in placed}) > 1:
+        yield from (origin[:-1] for kind, origin in placed if kind != placed[0][0])
+
+
+def _guards(gateway: ir.Gateway) -> Iterator[PromptGuard]:
+    for scope in ir.scopes(gateway):
+        yield from ir.every(scope.policies, PromptGuard)
+
+
+CONDITIONS: Mapping[str, Predicate] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        several_models,
+        several_priorities,
+        several_targets,
+        prefixed_credential,
+        decorator_and_guard,
+        guard_patterns_over,
+        guard_pattern_longer_than,
+        guards_at_several_places,
+        decorators_at_several_places,
+        limits_at_several_places,
+    )
+}

@@ -1,0 +1,186 @@
+"""What is true of a target: targets/NAME/target.yaml and targets/features.yaml, read into frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import cache
+from typing import Any, NamedTuple
+
+from aigw_compile import data
+from aigw_compile.source import parse
+
+TARGETS = ("kong", "envoy", "kubernetes", "proxy")
+"""Every target there is, in the order in which they are built and shown. One name, one folder in targets/, one emitter."""
+
+
+class Support(StrEnum):
+    """How well a target can do what is asked, best first."""
+
+    NATIVE = "native"
+    EMULATED = "emulated"
+    PARTIAL = "partial"
+    """Done, with a difference that the note names."""
+    OUTSIDE = "outside"
+    """The target has no place for it at all (replicas in a kong.yml)."""
+    NONE = "none"
+
+
+class Capability(NamedTuple):
+    support: Support
+    note: str = ""
+    """partial: the difference; none and outside: the reason; emulated: how."""
+    nearest: str = ""
+    """For none: the nearest thing that would work."""
+    see: str = ""
+    """Where the fact is from."""
+    weaker: bool = False
+    """A partial that is weaker on auth, access or a guard."""
+
+
+class Feature(NamedTuple):
+    path: str
+    code: str
+    title: str
+    security: bool
+
+
+class Condition(NamedTuple):
+    """A row that holds only where a gateway has a certain shape; `when` names a predicate in plan/conditions.py."""
+
+    when: str
+    argument: Any
+    feature: str
+    capability: Capability
+
+
+class Option(NamedTuple):
+    values: tuple[str, ...]
+    default: str
+
+
+class TargetFacts(NamedTuple):
+    """The facts of one target in one profile with its options chosen."""
+
+    name: str
+    title: str
+    profile: str
+    options: Mapping[str, str]
+    rows: Mapping[str, Capability]
+    conditions: tuple[Condition, ...]
+    identity: Mapping[str, str]
+    """For the diff: name of a list in the output -> the field that tells its items apart, where that is not `name`."""
+    settings: Mapping[str, Any]
+    """Whatever else the emitter reads from target.yaml, under `settings`."""
+
+    def row(self, path: str) -> Capability:
+        """Return the row of a feature: the longest prefix counts, and a missing row is none."""
+        for prefix in prefixes(path):
+            if prefix in self.rows:
+                return self.rows[prefix]
+        return Capability(Support.NONE, "nothing is known of it", "leave it out, or build another target")
+
+
+class Manifest(NamedTuple):
+    """A target as its file says, before a profile is chosen."""
+
+    name: str
+    title: str
+    profiles: Mapping[str, str]
+    """Profile -> title."""
+    default_profile: str
+    options: Mapping[str, Option]
+    raw: Mapping[str, Any]
+
+
+@cache
+def features() -> Mapping[str, Feature]:
+    """Return every feature by its path."""
+    rows = _read("features.yaml")
+    return {path: Feature(path, r["code"], r["title"], bool(r.get("security"))) for path, r in rows.items()}
+
+
+def feature(path: str) -> Feature:
+    """Return the feature that a path belongs to: by where it stands, else, for a policy, by itself."""
+    known = features()
+    own = policy_path(path)
+    for candidate in (*(prefixes(own) if own else ()), *prefixes(path)):
+        if candidate in known:
+            return known[candidate]
+    return Feature(path, "AIG6000", path, False)
+
+
+def policy_path(path: str) -> str | None:
+    """Return `policies.limits.tokens` for `consumers.policies.limits.tokens`; None for what is no policy of its own."""
+    head, found, tail = path.partition("policies.")
+    return f"policies.{tail}" if found and (not head or head.endswith(".")) else None
+
+
+def prefixes(path: str) -> Iterator[str]:
+    """Yield a path and its prefixes, the longest first; `a.b=x` comes before `a.b`."""
+    yield path
+    path, value, _ = path.partition("=")
+    if value:
+        yield path
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
+
+
+@cache
+def manifest(name: str) -> Manifest:
+    """Read targets/NAME/target.yaml. Raises KeyError or ValueError where our own file is wrong."""
+    raw = _read(f"{name}/target.yaml")
+    options = {
+        key: Option(tuple(str(v) for v in o["values"]), str(o["default"])) for key, o in raw.get("options", {}).items()
+    }
+    return Manifest(name, raw["title"], raw["profiles"], str(raw["defaultProfile"]), options, raw)
+
+
+def facts(name: str, profile: str = "", options: Mapping[str, str] | None = None) -> TargetFacts:
+    """Return the facts of a target in a profile (its default if empty). The names must exist: project.py checks them."""
+    m = manifest(name)
+    profile = profile or m.default_profile
+    chosen = {key: (options or {}).get(key, option.default) for key, option in m.options.items()}
+    variants = (profile, *(f"{key}={value}" for key, value in chosen.items()))
+    rows = {
+        path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))
+    }
+    conditions = tuple(
+        Condition(c["if"], c.get("than"), c["feature"], _capability(row))
+        for c in m.raw.get("conditions", ())
+        if (row := _variant({k: v for k, v in c.items() if k not in ("if", "than", "feature")}, variants))
+    )
+    title = f"{m.title} {m.profiles[profile]}".strip()
+    settings = m.raw.get("settings", {})
+    return TargetFacts(name, title, profile, chosen, rows, conditions, m.raw.get("identity", {}), settings)
+
+
+def _variant(rule: Mapping[str, Any], variants: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """A rule is a row, or rows by profile or by `option=value`, with `default` for the others."""
+    if "support" in rule:
+        return rule
+    for variant in (*variants[1:], variants[0], "default"):
+        if variant in rule:
+            row: Mapping[str, Any] = rule[variant]
+            return row
+    return None
+
+
+def _capability(row: Mapping[str, Any]) -> Capability:
+    return Capability(
+        Support(row["support"]), row.get("note", ""), row.get("nearest", ""), row.get("see", ""), bool(row.get("weaker"))
+    )
+
+
+def _read(name: str) -> Any:
+    path = data.folder("targets") / name
+    sources, diagnostics = parse(path.read_bytes(), name)
+    if diagnostics:
+        raise ValueError(f"{path}: {diagnostics[0]}")
+    return sources[0].data
+
+
+def asset(target: str, name: str) -> str:
+    """Return the text of targets/TARGET/assets/NAME."""
+    return (data.folder("targets") / target / "assets" / name).read_text("utf-8")
