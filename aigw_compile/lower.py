@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aigw_compile import ir, policies
@@ -39,31 +39,32 @@ def derived_name(text: str) -> str:
 def lower(data: Mapping[str, Any]) -> ir.Gateway:
     """Return the gateway that a document means. `data` has no dangling name: what dangles was left out before."""
     spec, metadata = data["spec"], data["metadata"]
-    vaults = {v["name"]: _vault(v, ("spec", "vaults", i)) for i, v in enumerate(spec.get("vaults", ()))}
-    providers = {
-        p["name"]: _provider(p, vaults, ("spec", "providers", i)) for i, p in enumerate(spec.get("providers", ()))
-    }
-    models = tuple(_model(m, providers, ("spec", "models", i)) for i, m in enumerate(spec.get("models", ())))
-    groups = tuple(
-        ir.ConsumerGroup(g["name"], _policies(g, ("spec", "consumerGroups", i), "group"), ("spec", "consumerGroups", i))
-        for i, g in enumerate(spec.get("consumerGroups", ()))
-    )
-    consumers = tuple(_consumer(c, vaults, ("spec", "consumers", i)) for i, c in enumerate(spec.get("consumers", ())))
+    at: Pointer = ("spec",)
+    vaults = {v["name"]: _vault(v, place) for v, place in _items(spec, "vaults", at)}
+    providers = {p["name"]: _provider(p, vaults, place) for p, place in _items(spec, "providers", at)}
+    groups = _items(spec, "consumerGroups", at)
     return ir.Gateway(
         name=metadata["name"],
         labels=dict(metadata.get("labels", {})),
         annotations=dict(metadata.get("annotations", {})),
-        listeners=tuple(_listener(x, ("spec", "listeners", i)) for i, x in enumerate(spec["listeners"])),
+        listeners=tuple(_listener(x, place) for x, place in _items(spec, "listeners", at)),
         vaults=tuple(vaults.values()),
         providers=tuple(providers.values()),
-        models=models,
+        models=tuple(_model(m, providers, place) for m, place in _items(spec, "models", at)),
         auth=_auth(spec.get("auth")),
-        consumer_groups=groups,
-        consumers=consumers,
+        consumer_groups=tuple(ir.ConsumerGroup(g["name"], _policies(g, place, "group"), place) for g, place in groups),
+        consumers=tuple(_consumer(c, vaults, place) for c, place in _items(spec, "consumers", at)),
         policies=_policies(spec, ("spec",), "gateway"),
         observability=_observability(spec.get("observability", {})),
         deployment=_deployment(spec.get("deployment", {})),
     )
+
+
+def _items(holder: Mapping[str, Any], field: str, at: Pointer) -> Iterator[tuple[Mapping[str, Any], Pointer]]:
+    """Yield each item of a list with its place; None is an item that was left out because it is broken."""
+    for index, item in enumerate(holder.get(field, ())):
+        if item is not None:
+            yield item, (*at, field, index)
 
 
 def _policies(holder: Mapping[str, Any], at: Pointer, scope: str) -> ir.Policies:
@@ -120,7 +121,7 @@ def _model(m: Mapping[str, Any], providers: Mapping[str, ir.Provider], at: Point
         name=m["name"],
         aliases=tuple(m.get("aliases", ())),
         capabilities=tuple(m.get("capabilities", ("chat",))),
-        targets=tuple(_target(t, providers, (*at, "targets", i)) for i, t in enumerate(m["targets"])),
+        targets=tuple(_target(t, providers, place) for t, place in _items(m, "targets", at)),
         retries=ir.Retries(
             attempts=retries.get("attempts", 0),
             on=tuple(retries.get("on", RETRY_ON)),
@@ -179,8 +180,8 @@ def _auth(a: Mapping[str, Any] | None) -> ir.Auth | None:
 
 def _consumer(c: Mapping[str, Any], vaults: Mapping[str, ir.Vault], at: Pointer) -> ir.Consumer:
     credentials = tuple(
-        ir.Credential(_secret(x["apiKey"], vaults, (*at, "credentials", i, "apiKey")), (*at, "credentials", i))
-        for i, x in enumerate(c.get("credentials", ()))
+        ir.Credential(_secret(x["apiKey"], vaults, (*place, "apiKey")), place)
+        for x, place in _items(c, "credentials", at)
     )
     return ir.Consumer(c["name"], tuple(c.get("groups", ())), credentials, _policies(c, at, "consumer"), at)
 

@@ -47,4 +47,5 @@ def lower(data: Any, at: Pointer, scope: str) -> tuple[Limit, ...]:
             (*at, index),
         )
         for index, item in enumerate(data)
+        if item is not None
     )

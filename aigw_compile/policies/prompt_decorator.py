@@ -25,6 +25,7 @@ class PromptDecorator(_Fields):
 
 def lower(data: Any, at: Pointer) -> tuple[PromptDecorator, ...]:
     def messages(side: str) -> tuple[Message, ...]:
-        return tuple(Message(m["role"], m["content"], (*at, side, i)) for i, m in enumerate(data.get(side, ())))
+        items = [(m, (*at, side, i)) for i, m in enumerate(data.get(side, ())) if m is not None]
+        return tuple(Message(m["role"], m["content"], place) for m, place in items)
 
     return (PromptDecorator(messages("prepend"), messages("append"), at),)

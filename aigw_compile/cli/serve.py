@@ -1,0 +1,78 @@
+"""`aigw-compile serve`: a spec, or a proxy.json, to a running reference proxy."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from aigw_compile import compiler
+from aigw_compile.cli import common
+from aigw_compile.document import text_of
+from aigw_compile.project import TargetChoice
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("."))
+@click.option("--gateway", help="Which gateway, where PATH holds several.")
+@click.option("--mock-providers", is_flag=True, help="Built-in providers and made-up keys: nothing leaves this machine.")
+@click.option("--address", help="Listen here instead (127.0.0.1 unless told otherwise).")
+@click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead; 0 takes a free one.")
+def command(path: Path, gateway: str | None, mock_providers: bool, address: str | None, port: int | None) -> None:
+    """Run the reference proxy on PATH: a spec, a folder with one, or a compiled proxy.json.
+
+    With --mock-providers every provider is played by the proxy itself, and a key to call with is printed. A message
+    that holds `mock:429`, `mock:500`, `mock:slow` or `mock:cut` makes the mock fail that way.
+    """
+    try:
+        from aigw_compile.proxy import config, server
+    except ImportError as missing:
+        wanted = 'the reference proxy needs the extra "proxy": pip install "aigw-compile[proxy]"'
+        raise click.ClickException(f"{wanted} ({missing})") from None
+    (path,) = common.existing([path])
+    text = path.read_bytes() if path.name.endswith(".json") else _compiled(path, gateway)
+    try:
+        loaded = config.load(text)
+    except config.ConfigError as wrong:
+        raise click.ClickException(f"{path}: {wrong}") from None
+    try:
+        code = server.serve(
+            loaded, address=address, port=port, mock=mock_providers, ready=_ready, environ=os.environ
+        )
+    except server.StartError as wrong:
+        raise click.ClickException(str(wrong)) from None
+    raise click.exceptions.Exit(code)
+
+
+def _compiled(path: Path, gateway: str | None) -> bytes:
+    opened = compiler.open_project([path])
+    checked, general = compiler.check(opened)
+    chosen = [one for one in checked if gateway in (None, one.name)]
+    if len(chosen) != 1:
+        names = ", ".join(one.name for one in checked) or "none"
+        raise click.UsageError(f"which gateway? --gateway NAME; {path} holds: {names}")
+    (one,) = chosen
+    findings = [*general, *one.diagnostics]
+    documents: Any = ()
+    if one.gateway is not None:
+        (choice,) = compiler.choices(opened.project, [TargetChoice("proxy", "", {})])
+        built = compiler.build(one, choice, opened.project.accepts)
+        findings += built.diagnostics
+        documents = built.documents
+    code = common.show(findings, opened.project.root, "text", ()) if findings else 0
+    if code or not documents:
+        raise click.exceptions.Exit(code or 1)
+    (proxy,) = [d for d in documents if d.filename == "proxy.json"]
+    return text_of(proxy).encode()
+
+
+def _ready(state: dict[str, Any]) -> None:
+    for name, url in state["listeners"].items():
+        click.echo(f"listener {name}: {url}")
+    click.echo(f"operations: {state['operations']}")
+    for consumer, key in state.get("keys", {}).items():
+        click.echo(f"key of {consumer}: {key}")
+    click.echo(json.dumps({"ready": True}))

@@ -1,0 +1,175 @@
+"""The whole journey, in two phases: check a project once, then build each gateway for as many targets as you like.
+
+    open_project  arguments -> a root, a project file, documents with a place for every key and value     reading, source
+    check         document -> resolve -> validate -> rules -> lower -> rules -> ir.Gateway                no target known
+    build         ir.Gateway + a target's facts -> plan -> emit -> verify -> documents                    nothing written
+    compare       what stood there before x what was built -> diff                                        meaning, target
+
+Every step returns diagnostics beside its result; an exception is a mistake of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from aigw_compile import ir
+from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, failed
+from aigw_compile.document import Document
+from aigw_compile.emitters import emitter
+from aigw_compile.lower import lower
+from aigw_compile.plan import Plan, plan
+from aigw_compile.project import Accept, Project, TargetChoice
+from aigw_compile.prune import pruned
+from aigw_compile.reading import Opened, open_project
+from aigw_compile.resolve import resolve
+from aigw_compile.rules import run_data, run_gateway
+from aigw_compile.schema import with_defaults
+from aigw_compile.source import Source, parse
+from aigw_compile.target import TARGETS, TargetFacts, facts
+from aigw_compile.validate import validate
+from aigw_compile.verify import verify, verify_native
+
+
+class Checked(NamedTuple):
+    """One document after the first phase. It has a gateway unless a diagnostic is an error."""
+
+    source: Source
+    gateway: ir.Gateway | None
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def name(self) -> str:
+        """The name of the gateway; "" where the document does not say."""
+        metadata = self.source.data.get("metadata") if isinstance(self.source.data, dict) else None
+        name = metadata.get("name") if isinstance(metadata, dict) else None
+        return name if isinstance(name, str) else ""
+
+
+class Build(NamedTuple):
+    """What one target gets. No documents where a diagnostic is an error."""
+
+    target: TargetFacts
+    plan: Plan
+    documents: tuple[Document, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def check(opened: Opened) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
+    """Check every document of a project; return them, and the findings that belong to none of them."""
+    checked = tuple(check_document(source, opened.project) for source in opened.documents)
+    return checked, (*opened.diagnostics, *_doubles(checked))
+
+
+def check_document(source: Source, project: Project | None = None) -> Checked:
+    """Check one document: everything that can be said about it comes at once, whatever else is wrong."""
+    source = resolve(source)
+    findings = [*validate(source.data), *run_data(source.data)]
+    broken = failed(findings)
+    whole = pruned(source.data, findings, validate) if broken else source.data
+    gateway = lower(with_defaults(whole)) if isinstance(whole, dict) else None
+    if gateway is not None:
+        findings += run_gateway(gateway)
+    findings = [*_levelled(findings, project)]
+    good = gateway if not broken and not failed(findings) else None
+    return Checked(source, good, tuple(map(source.locate, findings)))
+
+
+def check_text(text: str, file: str = "gateway.yaml") -> Checked:
+    """Check the first document of a text: for tests and for use as a library."""
+    sources, diagnostics = parse(text, file)
+    if not sources:
+        raise ValueError(diagnostics)
+    checked = check_document(sources[0])
+    return checked._replace(diagnostics=(*diagnostics, *checked.diagnostics))
+
+
+def choices(project: Project, asked: Sequence[TargetChoice] = ()) -> tuple[TargetChoice, ...]:
+    """Return the targets to build: those asked for, else those of the project file, else every one in its default profile.
+
+    A target that is asked for without a profile or options takes those of the project file.
+    """
+    own = {choice.name: choice for choice in project.targets}
+    if not asked:
+        return project.targets or tuple(TargetChoice(name, "", {}) for name in TARGETS)
+    return tuple(
+        own[choice.name]._replace(profile=choice.profile or own[choice.name].profile) if choice.name in own else choice
+        for choice in asked
+    )
+
+
+def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = (), *, native: bool = False) -> Build:
+    """Build a checked gateway for one target. `native` also asks the target's own binary, where there is one."""
+    assert checked.gateway is not None
+    target = facts(choice.name, choice.profile, choice.options)
+    decided = plan(checked.gateway, checked.source.data, target, accepts)
+    findings = [checked.source.locate(d) for d in decided.diagnostics()]
+    if failed(findings):
+        return Build(target, decided, (), tuple(findings))
+    documents = emitter(choice.name)(checked.gateway, decided)
+    wrong = [*verify(choice.name, documents)]
+    if native and not wrong:
+        wrong = [*verify_native(choice.name, documents)]
+    findings += (d._replace(span=checked.source.span(())) for d in wrong)
+    return Build(target, decided, () if failed(wrong) else documents, tuple(findings))
+
+
+def unused_accepts(project: Project, source: Source | None, builds: Iterable[Build]) -> Iterator[Diagnostic]:
+    """Yield a warning for each accepted loss that occurred in none of the builds it speaks of."""
+    builds = list(builds)
+    used = {accept for b in builds for accept in project.accepts if accept not in b.plan.unused and _speaks(accept, b)}
+    idle = {accept for b in builds for accept in b.plan.unused} - used
+    for accept in sorted(idle, key=lambda a: tuple(map(str, a.origin))):
+        message = f"{accept.target} no longer loses {accept.at} ({accept.code}): delete this entry"
+        finding = Diagnostic("AIG6900", Severity.WARNING, message, accept.origin)
+        yield source.locate(finding) if source else finding
+
+
+def _speaks(accept: Accept, build: Build) -> bool:
+    return accept.target == build.target.name and accept.profile in ("", build.target.profile)
+
+
+def _levelled(findings: Iterable[Diagnostic], project: Project | None) -> Iterator[Diagnostic]:
+    """Apply the project's `rules`: a warning or hint can be switched off or made heavier; an error stays one."""
+    levels = project.rules if project else {}
+    for finding in findings:
+        level = levels.get(finding.code)
+        if level is None or finding.severity is Severity.ERROR:
+            yield finding
+        elif level != "off":
+            yield finding._replace(severity=Severity[level.upper()])
+
+
+def _doubles(checked: Sequence[Checked]) -> Iterator[Diagnostic]:
+    first: dict[str, Checked] = {}
+    for one in checked:
+        if one.name and one.name in first:
+            other = first[one.name].source
+            place = other.span(("metadata", "name"))
+            message = f'a gateway named "{one.name}" stands in {place.file}:{place.line} already'
+            related = (Related("the first one", ("metadata", "name"), place),)
+            hint = "outputs go to OUTPUT/<gateway>/: give each gateway of a project its own name"
+            at = ("metadata", "name")
+            yield one.source.locate(Diagnostic("AIG0103", Severity.ERROR, message, at, hint, related))
+        first.setdefault(one.name, one)
+
+
+def written(data: Json) -> Json:
+    """Return what a target folder keeps of the spec, so that the next build can say what a change means."""
+    return data
+
+
+__all__ = [
+    "Build",
+    "Checked",
+    "Opened",
+    "Path",
+    "build",
+    "check",
+    "check_document",
+    "check_text",
+    "choices",
+    "open_project",
+    "unused_accepts",
+]

@@ -1,0 +1,167 @@
+"""A code, a place in a spec, or a line of an output, to what there is to say about it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from textwrap import fill
+from typing import Any
+
+from aigw_compile import reading, source, validate, verify
+from aigw_compile.compiler import Build, Checked
+from aigw_compile.diagnostic import Json, Pointer, named, nearest, value_at
+from aigw_compile.document import lines_of, source_map
+from aigw_compile.mask import scrub, shown
+from aigw_compile.rules import RULES
+from aigw_compile.schema import field, with_defaults
+from aigw_compile.target import TARGETS, Support, facts, features, manifest
+
+PLAN_CODES: Mapping[str, tuple[str, str, str]] = {
+    "AIG6900": (
+        "warning",
+        "an accepted loss no longer occurs",
+        "An entry of `accept` or `acceptSecurity` in aigw-compile.yaml speaks of a loss that none of the builds has. "
+        "Delete it, so that the list says what is true.",
+    ),
+}
+
+
+def codes() -> dict[str, tuple[str, str, str]]:
+    """Return every code: (severity, title, page)."""
+    table: dict[str, tuple[str, str, str]] = {}
+    for own in (source.CODES, reading.CODES, validate.CODES, verify.CODES, PLAN_CODES):
+        table.update(own)
+    for rule in RULES:
+        title, _, page = rule.page.partition("\n")
+        table[rule.code] = (rule.severity.name.lower(), title.strip(), page.strip())
+    for found in features().values():
+        table[found.code] = ("by target", f"a target cannot do {found.title}, or not quite", _loss_page(found.path))
+    return dict(sorted(table.items()))
+
+
+def _loss_page(path: str) -> str:
+    lines = [f"Feature `{path}`:"]
+    for name in TARGETS:
+        for profile in manifest(name).profiles:
+            target = facts(name, profile)
+            row = target.row(path)
+            tail = f": {row.note}" if row.note else ""
+            if row.nearest:
+                tail += f" (nearest: {row.nearest})"
+            lines.append(f"  {target.title}: {row.support.value}{tail}")
+    security = any(f.security for f in features().values() if f.path == path)
+    key = "acceptSecurity" if security else "accept"
+    lines += ["", f"A loss is an error until it is accepted, with a reason, in targets.TARGET.{key} of aigw-compile.yaml."]
+    return "\n".join(lines)
+
+
+def explain_code(code: str) -> str | None:
+    """Return the page of a code, or None if there is no such code."""
+    found = codes().get(code)
+    if not found:
+        return None
+    severity, title, page = found
+    return f"{code} ({severity}): {title}\n\n{page if chr(10) in page else fill(page, 100)}\n"
+
+
+def pointer_of(text: str, data: Json) -> Pointer | None:
+    """Return the place that `models[chat].targets[0].weight` names in a document, or None where there is no such place."""
+    at: list[str | int] = [] if text.startswith(("metadata", "spec", "apiVersion", "kind")) or not text else ["spec"]
+    for key, bracket in re.findall(r"([^.\[\]]+)|\[([^\]]*)\]", text):
+        here = value_at(tuple(at), data)
+        if key:
+            if not isinstance(here, dict) or key not in here:
+                return None
+            at.append(key)
+            continue
+        if not isinstance(here, list):
+            return None
+        by_name = [i for i, item in enumerate(here) if isinstance(item, dict) and item.get("name") == bracket]
+        by_number = [int(bracket)] if bracket.isdigit() and int(bracket) < len(here) else []
+        if not (by_name or by_number):
+            return None
+        at.append((by_name or by_number)[0])
+    return tuple(at)
+
+
+def explain_place(checked: Checked, builds: list[Build], text: str) -> str | None:
+    """Return what a place in a spec holds, where it was set, its default, and the outputs that it went to."""
+    data = checked.source.data
+    at = pointer_of(text, data)
+    if at is None:
+        return _default(text, data)
+    span = checked.source.span(at)
+    lines = [
+        f"{named(at, data) or 'spec'} = {shown(value_at(at, data), 200)}",
+        f"  set      {span.file}:{span.line}:{span.column}",
+    ]
+    described = field(at)
+    if described and described.get("description"):
+        lines.append(f"  meaning  {described['description']}")
+    if described and "default" in described:
+        lines.append(f"  default  {shown(described['default'])}")
+    for build in builds:
+        lines += _reached(build, at)
+    return scrub("\n".join(lines) + "\n")
+
+
+def _default(text: str, data: Json) -> str | None:
+    """A place that nobody wrote may still have a default."""
+    whole = with_defaults(data)
+    at = pointer_of(text, whole)
+    if at is None:
+        return None
+    return f"{named(at, whole)} = {shown(value_at(at, whole), 200)}\n  default  nobody set it\n"
+
+
+def _reached(build: Build, at: Pointer) -> Iterator[str]:
+    losses = [x for x in build.plan.losses if at[: len(x.at)] == x.at or x.at[: len(at)] == at]
+    for loss in losses:
+        accepted = f" (accepted: {loss.accepted})" if loss.accepted else ""
+        support = loss.capability.support
+        word = "lost in" if support is Support.NONE else "outside" if support is Support.OUTSIDE else "partial"
+        yield f"  {word:8} {build.target.title}: {loss.feature.code} {loss.capability.note}{accepted}"
+    for document in build.documents:
+        places = [out for out, origin in source_map(document.body) if origin[: len(at)] == at]
+        if not places:
+            places = [out for out, origin in source_map(document.body) if origin == at[: len(origin)] and len(origin) > 1]
+            places = [p for p in places if len(p) == max(map(len, places))]
+        if places and document.filename != "secrets.json":
+            sample = ", ".join(f"line {_line(document, p)}" for p in places[:3])
+            more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+            yield f"  output   {build.target.name}/{document.filename}: {sample}{more}"
+
+
+def _line(document: Any, out: Pointer) -> int:
+    return next((n for n, (_, at) in enumerate(lines_of(document), 1) if at[: len(out)] == out), 1)
+
+
+def explain_line(checked: Checked, build: Build, filename: str, line: int) -> str | None:
+    """Return the place of the spec that a line of an output came from."""
+    document = next((d for d in build.documents if d.filename == filename), None)
+    lines = list(lines_of(document)) if document else []
+    if not document or not 0 < line <= len(lines):
+        return None
+    out = lines[line - 1][1]
+    mapped: dict[Pointer, list[Pointer]] = {}
+    for place, origin in source_map(document.body):
+        mapped.setdefault(place, []).append(origin)
+    here = out
+    while here not in mapped and here:
+        here = here[:-1]
+    answer = [f"{filename}:{line}: {scrub(lines[line - 1][0].strip())}", f"  place    {_path(out)}"]
+    for origin in dict.fromkeys(mapped.get(here, [()])):
+        span = checked.source.span(origin)
+        label = named(origin, checked.source.data) or "the gateway"
+        answer.append(f"  because  {label}  {span.file}:{span.line}:{span.column}")
+    return "\n".join(answer) + "\n"
+
+
+def _path(out: Pointer) -> str:
+    return "".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in out).removeprefix(".")
+
+
+def guess(code: str) -> str:
+    """Return the code that was probably meant."""
+    likely = nearest(code.upper(), codes())
+    return f"; did you mean {likely}?" if likely else ""

@@ -1,0 +1,54 @@
+"""A document and the errors found in it to the same document without the smallest broken objects, so that later phases can go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from copy import deepcopy
+from typing import Any
+
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, value_at
+
+HEAD = {"apiVersion": "aigw.dev/v1alpha1", "kind": "AIGateway"}
+"""What stands in for a broken head, so that the rest of the document is still checked."""
+
+_ROUNDS = 12
+"""An error moves outwards by one object a round (a field, then the object that needed it); the language is not deeper."""
+
+
+def pruned(
+    data: Json, findings: Iterable[Diagnostic], validate: Callable[[Json], Iterable[Diagnostic]]
+) -> dict[str, Any] | None:
+    """Return a deep copy without what the errors point at, and without what cannot be without it; None if nothing is left.
+
+    A broken item of a list becomes None, so that the places of the others stay what they are.
+    """
+    if not isinstance(data, dict):
+        return None
+    copy: dict[str, Any] = deepcopy(data)
+    places = {d.at for d in findings if d.severity is Severity.ERROR}
+    for _ in range(_ROUNDS):
+        for place in sorted(places, key=len, reverse=True):
+            _drop(copy, place)
+        copy.update(HEAD)
+        places = {d.at for d in validate(copy) if value_at(d.at, copy) is not None}
+        places.discard(())
+        if not places:
+            break
+    whole = isinstance(copy.get("spec"), dict) and isinstance(copy.get("metadata"), dict)
+    return copy if whole and not places else None
+
+
+def _drop(data: Any, at: Pointer) -> None:
+    for step in at[:-1]:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if not at:
+        return
+    if isinstance(data, dict):
+        data.pop(at[-1], None)
+    elif isinstance(data, list) and isinstance(at[-1], int) and at[-1] < len(data):
+        data[at[-1]] = None
+        if all(item is None for item in data):
+            data.clear()

