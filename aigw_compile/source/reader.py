@@ -278,7 +278,9 @@ class Reader:
             return f"*{name}" if key is _WANTED else None
         value = anchors[name]
         if isinstance(value, dict | list) and (value is container or any(value is outer for outer, _ in stack)):
-            self._note("AIG0018", f"*{name} stands inside the value that &{name} marks", event, "write the value out", at)
+            self._note(
+                "AIG0018", f"*{name} stands inside the value that &{name} marks", event, "write the value out", at
+            )
             return f"*{name}" if key is _WANTED else None
         return value
 
@@ -291,9 +293,13 @@ class Reader:
             nonlocal left
             left -= 1
             if left < 0:
-                self._give_up("AIG0019", f"written out, aliases make this document over {times} times as large", repeated)
+                self._give_up(
+                    "AIG0019", f"written out, aliases make this document over {times} times as large", repeated
+                )
             if isinstance(value, dict | list) and depth > DEEPEST:
-                self._give_up("AIG0019", f"written out, aliases nest more than {DEEPEST} values in each other", repeated)
+                self._give_up(
+                    "AIG0019", f"written out, aliases nest more than {DEEPEST} values in each other", repeated
+                )
             if isinstance(value, dict):
                 left -= len(value)
                 return {key: copy(inner, depth + 1) for key, inner in value.items()}

@@ -108,9 +108,7 @@ def _out_of_range(text: str, limit: str) -> Noted:
 def _differs(text: str, value: Scalar, meaning: str) -> Noted:
     here = "text" if isinstance(value, str) else f"the number {value}"
     fix = f'write "{text}" if text is meant' if isinstance(value, str) else f'write {value}, or "{text}" for text'
-    return Noted(
-        value, "AIG0014", f"{_short(text)} is {here} here, but {meaning} to readers of YAML 1.1", fix
-    )
+    return Noted(value, "AIG0014", f"{_short(text)} is {here} here, but {meaning} to readers of YAML 1.1", fix)
 
 
 def _short(text: str) -> str:

@@ -52,7 +52,9 @@ def explain(error: YAMLError, offset: int, text: Text) -> Diagnostic:
     told = _tab(case) or _TOLD.get(problem, _as_it_is)(case)
     start = case.at if told.at is None else told.at
     end = told.end if told.end is not None else min(start + 1, len(content))
-    related = (Related(told.related, span=text.span(opened, opened + 1)),) if told.related and opened is not None else ()
+    related = (
+        (Related(told.related, span=text.span(opened, opened + 1)),) if told.related and opened is not None else ()
+    )
     return text.finding(told.code, told.message, start, end, told.hint, related=related)
 
 
@@ -75,7 +77,9 @@ def _tab(case: _Case) -> _Told | None:
     others = sum("\t" in line[: len(line) - len(line.lstrip())] for line in case.content[end:].splitlines()[1:])
     if others:
         message += f" ({others} more line{'s' if others > 1 else ''} below with a tab)"
-    return _Told(message, "YAML is indented with spaces only: replace each tab by two spaces", start, end, "", "AIG0011")
+    return _Told(
+        message, "YAML is indented with spaces only: replace each tab by two spaces", start, end, "", "AIG0011"
+    )
 
 
 def _as_it_is(case: _Case) -> _Told:
@@ -102,7 +106,9 @@ def _no_colon(case: _Case) -> _Told:
     line_end = case.content.find("\n", start)
     end = line_end if line_end >= 0 else len(case.content)
     if case.content[start : start + 1] == "*":
-        return _Told('text that starts with "*" must stand in quotes', 'an alias as a key needs a space: "*name : value"', start)
+        return _Told(
+            'text that starts with "*" must stand in quotes', 'an alias as a key needs a space: "*name : value"', start
+        )
     return _Told(
         'this line has no ":" and is no list item either',
         'write "key: value", or put a text of several lines in quotes or below "|"',
@@ -206,7 +212,9 @@ def _escaped_code(case: _Case) -> _Told:
         if surrogate
         else "\\x takes two hexadecimal digits, \\u four, \\U eight"
     )
-    return _Told("this escape names no character", hint, start if start >= 0 else None, case.at + 4 if surrogate else None)
+    return _Told(
+        "this escape names no character", hint, start if start >= 0 else None, case.at + 4 if surrogate else None
+    )
 
 
 def _tell(message: str, hint: str = "", *, opened: bool = False, code: str = "AIG0010") -> Callable[[_Case], _Told]:
@@ -216,7 +224,9 @@ def _tell(message: str, hint: str = "", *, opened: bool = False, code: str = "AI
     return tell
 
 
-_DASH: Final = _tell('a list cannot start here: "- " in the line of a key', 'put the "-" on a line of its own below the key')
+_DASH: Final = _tell(
+    'a list cannot start here: "- " in the line of a key', 'put the "-" on a line of its own below the key'
+)
 _TAG: Final = _tell(
     "this tag is not complete", 'text that starts with "!" must stand in quotes', opened=True, code="AIG0016"
 )
@@ -254,7 +264,9 @@ _TOLD: Final[dict[str, Callable[[_Case], _Told]]] = {
     "did not find expected '!'": _TAG,
     "did not find expected tag URI": _TAG,
     "did not find expected whitespace or line break": _tell("a space is missing here"),
-    "found incompatible YAML document": _tell("the %YAML directive names no version that is known", "write %YAML 1.2, or remove the line"),
+    "found incompatible YAML document": _tell(
+        "the %YAML directive names no version that is known", "write %YAML 1.2, or remove the line"
+    ),
     "found unknown directive name": _tell(
         "an unknown directive: a line that starts with % says how to read the document", "remove the line", opened=True
     ),
