@@ -7,7 +7,9 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, Span, named
+from yaml.error import YAMLError
+
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Span, named
 from aigw_compile.source.codes import CODES
 from aigw_compile.source.text import Text, decode, display
 
@@ -113,8 +115,10 @@ def parse(raw: bytes | str, file: str) -> tuple[list[Source], list[Diagnostic]]:
             whole = Source(file, index, None if data is reader.EMPTY else data, held)
             found[before:] = [whole.locate(d) for d in found[before:]]
 
-    def failed(error: Exception, offset: int) -> None:
-        found.append(syntax.explain(error, offset, text))
+    def failed(error: YAMLError, offset: int) -> None:
+        told = syntax.explain(error, offset, text)
+        if told not in found[-1:]:
+            found.append(told)
 
     try:
         walk.walk(text.content, build, failed)

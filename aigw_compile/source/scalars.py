@@ -1,4 +1,4 @@
-"""The text of a plain scalar to its value by YAML 1.2's core schema, with a note where another reader sees another value."""
+"""The text of a plain scalar to its value by YAML 1.2's core schema, noting where others see another."""
 
 from __future__ import annotations
 
@@ -102,15 +102,18 @@ def _whole(text: str, base: int) -> Scalar | Noted:
 
 
 def _out_of_range(text: str, limit: str) -> Noted:
-    return Noted(None, "AIG0022", f"{_short(text)} is out of range: the limit is {limit}", "quotes make it a text")
+    return Noted(
+        None,
+        "AIG0022",
+        f"{_short(text)} is out of range: the limit is {limit}",
+        "an identifier that looks like a number must stand in quotes",
+    )
 
 
 def _differs(text: str, value: Scalar, meaning: str) -> Noted:
     here = "text" if isinstance(value, str) else f"the number {value}"
     fix = f'write "{text}" if text is meant' if isinstance(value, str) else f'write {value}, or "{text}" for text'
-    return Noted(
-        value, "AIG0014", f"{_short(text)} is {here} here, but {meaning} to readers of YAML 1.1", fix
-    )
+    return Noted(value, "AIG0014", f"{_short(text)} is {here} here, but {meaning} to readers of YAML 1.1", fix)
 
 
 def _short(text: str) -> str:

@@ -52,7 +52,9 @@ def explain(error: YAMLError, offset: int, text: Text) -> Diagnostic:
     told = _tab(case) or _TOLD.get(problem, _as_it_is)(case)
     start = case.at if told.at is None else told.at
     end = told.end if told.end is not None else min(start + 1, len(content))
-    related = (Related(told.related, span=text.span(opened, opened + 1)),) if told.related and opened is not None else ()
+    related = (
+        (Related(told.related, span=text.span(opened, opened + 1)),) if told.related and opened is not None else ()
+    )
     return text.finding(told.code, told.message, start, end, told.hint, related=related)
 
 
@@ -75,7 +77,9 @@ def _tab(case: _Case) -> _Told | None:
     others = sum("\t" in line[: len(line) - len(line.lstrip())] for line in case.content[end:].splitlines()[1:])
     if others:
         message += f" ({others} more line{'s' if others > 1 else ''} below with a tab)"
-    return _Told(message, "YAML is indented with spaces only: replace each tab by two spaces", start, end, "", "AIG0011")
+    return _Told(
+        message, "YAML is indented with spaces only: replace each tab by two spaces", start, end, "", "AIG0011"
+    )
 
 
 def _as_it_is(case: _Case) -> _Told:
@@ -91,10 +95,30 @@ def _second_colon(case: _Case) -> _Told:
             f'if it belongs to the text, put the text in quotes: {key[0].strip()}: "..."; '
             "else start a new line for the second key",
         )
+    start, above = _line_above(case)
+    if above and ":" not in above and not above.startswith(("- ", "#")):
+        return _Told(
+            'this line has no ":"',
+            'write "key: value", or put a text of several lines in quotes or below "|"',
+            start,
+            start + len(above),
+        )
     return _Told(
         "a key is not expected here",
-        'the line above has no ":" after its key, or it is a text that needs quotes, or this line is indented too far',
+        "the line above has a value already, and this line is indented below it: is the indentation right?",
     )
+
+
+def _line_above(case: _Case) -> tuple[int, str]:
+    """Return the start and the text of the nearest line above that is not empty."""
+    end = case.content.rfind("\n", 0, case.at)
+    while end > 0:
+        start = case.content.rfind("\n", 0, end) + 1
+        line = case.content[start:end].rstrip()
+        if line:
+            return start + len(line) - len(line.lstrip()), line.lstrip()
+        end = start - 1
+    return 0, ""
 
 
 def _no_colon(case: _Case) -> _Told:
@@ -102,7 +126,9 @@ def _no_colon(case: _Case) -> _Told:
     line_end = case.content.find("\n", start)
     end = line_end if line_end >= 0 else len(case.content)
     if case.content[start : start + 1] == "*":
-        return _Told('text that starts with "*" must stand in quotes', 'an alias as a key needs a space: "*name : value"', start)
+        return _Told(
+            'text that starts with "*" must stand in quotes', 'an alias as a key needs a space: "*name : value"', start
+        )
     return _Told(
         'this line has no ":" and is no list item either',
         'write "key: value", or put a text of several lines in quotes or below "|"',
@@ -113,6 +139,8 @@ def _no_colon(case: _Case) -> _Told:
 
 def _no_key(case: _Case) -> _Told:
     before = case.line_before
+    if case.char == ":":
+        return _Told("a key is missing before the colon", 'write a key, or "" if it is empty; text needs quotes')
     where = "the mapping starts here"
     stripped = before.rstrip()
     if case.char in ("}", "]") or (case.char == "," and stripped):
@@ -146,6 +174,8 @@ def _no_dash(case: _Case) -> _Told:
 
 def _unclosed(kind: str, close: str) -> Callable[[_Case], _Told]:
     def tell(case: _Case) -> _Told:
+        if _at_end(case):
+            return _Told(f"the {kind} that opens here is never closed", f'add "{close}"', case.opened)
         return _Told(
             f'"," or "{close}" is missing before this',
             f'close the {kind} with "{close}"; text that contains , : [ ] {{ }} needs quotes here',
@@ -155,13 +185,16 @@ def _unclosed(kind: str, close: str) -> Callable[[_Case], _Told]:
     return tell
 
 
+def _at_end(case: _Case) -> bool:
+    starts_line = not case.line_before
+    return not case.char.strip() or (starts_line and case.content.startswith(("---", "..."), case.at))
+
+
 def _no_value(case: _Case) -> _Told:
-    if not case.content[case.at :].strip() or case.char in ("", "\n"):
-        close = {"[": "]", "{": "}"}.get(case.content[case.opened : case.opened + 1] if case.opened is not None else "")
-        hint = f'is "{close}" missing?' if close else 'is a "]" or "}" missing?'
-        return _Told("the text ends where a value is expected", hint)
-    if case.content.startswith("...", case.at):
+    if case.content.startswith("...", case.at) and not case.content[: case.at].strip():
         return _Told('"..." ends a document that has not begun', 'remove it, or write "---" before the document')
+    if _at_end(case):
+        return _Told("the document ends where a value is expected", 'is a "]" or "}" missing?')
     return _Told(f'a value is missing before "{case.char}"', f'if "{case.char}" is meant as text, put it in quotes')
 
 
@@ -206,7 +239,9 @@ def _escaped_code(case: _Case) -> _Told:
         if surrogate
         else "\\x takes two hexadecimal digits, \\u four, \\U eight"
     )
-    return _Told("this escape names no character", hint, start if start >= 0 else None, case.at + 4 if surrogate else None)
+    return _Told(
+        "this escape names no character", hint, start if start >= 0 else None, case.at + 4 if surrogate else None
+    )
 
 
 def _tell(message: str, hint: str = "", *, opened: bool = False, code: str = "AIG0010") -> Callable[[_Case], _Told]:
@@ -216,7 +251,9 @@ def _tell(message: str, hint: str = "", *, opened: bool = False, code: str = "AI
     return tell
 
 
-_DASH: Final = _tell('a list cannot start here: "- " in the line of a key', 'put the "-" on a line of its own below the key')
+_DASH: Final = _tell(
+    'a list cannot start here: "- " in the line of a key', 'put the "-" on a line of its own below the key'
+)
 _TAG: Final = _tell(
     "this tag is not complete", 'text that starts with "!" must stand in quotes', opened=True, code="AIG0016"
 )
@@ -254,7 +291,9 @@ _TOLD: Final[dict[str, Callable[[_Case], _Told]]] = {
     "did not find expected '!'": _TAG,
     "did not find expected tag URI": _TAG,
     "did not find expected whitespace or line break": _tell("a space is missing here"),
-    "found incompatible YAML document": _tell("the %YAML directive names no version that is known", "write %YAML 1.2, or remove the line"),
+    "found incompatible YAML document": _tell(
+        "the %YAML directive names no version that is known", "write %YAML 1.2, or remove the line"
+    ),
     "found unknown directive name": _tell(
         "an unknown directive: a line that starts with % says how to read the document", "remove the line", opened=True
     ),

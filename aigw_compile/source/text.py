@@ -58,9 +58,7 @@ class Text:
         related: Sequence[Related] = (),
     ) -> Diagnostic:
         """Return a diagnostic of this file; its severity is that of `code` in CODES."""
-        return Diagnostic(
-            code, CODES[code][0], message, at, hint, tuple(related), on_key, self.span(start, end)
-        )
+        return Diagnostic(code, CODES[code][0], message, at, hint, tuple(related), on_key, self.span(start, end))
 
 
 def decode(raw: bytes | str, file: str) -> tuple[Text, list[Diagnostic]]:
