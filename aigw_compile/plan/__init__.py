@@ -142,7 +142,7 @@ def _truncated(at: Pointer, row: str, path: str) -> Pointer:
 
 _SEVERITY = {Support.PARTIAL: Severity.WARNING, Support.OUTSIDE: Severity.HINT, Support.NONE: Severity.ERROR}
 _SAYS = {
-    Support.PARTIAL: "{target} does {title} with a difference: {note}",
+    Support.PARTIAL: "{target} does {title} differently: {note}",
     Support.OUTSIDE: "{target} has no place for {title}: {note}",
     Support.NONE: "{target} cannot do {title}: {note}",
 }

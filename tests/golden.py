@@ -1,0 +1,23 @@
+"""Rewrite every golden output: the examples' compiled/ folders and the .out files of the cases. Read the diff before committing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    for project in sorted(ROOT.glob("examples/*/aigw-compile.yaml")):
+        command = [sys.executable, "-m", "aigw_compile", "build", "--no-diff", str(project.parent)]
+        subprocess.run(command, cwd=ROOT, check=True)
+    environment = {**os.environ, "AIGW_GOLDEN": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "golden"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What several tests share: the examples, every target in every profile and option, and builds with all losses accepted."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from aigw_compile import compiler
+from aigw_compile.plan import plan
+from aigw_compile.project import Accept, TargetChoice
+from aigw_compile.target import TARGETS, facts, manifest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = sorted(p.parent for p in (ROOT / "examples").glob("*/aigw-compile.yaml"))
+
+
+def shared() -> Path | None:
+    """The folder with data of others that some tests read; they skip where it is absent."""
+    for place in (os.environ.get("AIGW_SHARED"), ROOT.parent / "shared", ROOT.parents[1] / "shared"):
+        if place and Path(place, "README.md").is_file():
+            return Path(place)
+    return None
+
+
+def every_choice(*targets: str) -> Iterator[TargetChoice]:
+    """Every target (or those named) in every profile with every combination of its options."""
+    for name in targets or TARGETS:
+        m = manifest(name)
+        keys = list(m.options)
+        for profile in m.profiles:
+            for values in itertools.product(*(m.options[k].values for k in keys)):
+                yield TargetChoice(name, profile, dict(zip(keys, values, strict=True)))
+
+
+def label(choice: TargetChoice) -> str:
+    return "-".join([choice.name, choice.profile, *choice.options.values()]).strip("-")
+
+
+class Built(NamedTuple):
+    checked: compiler.Checked
+    build: compiler.Build
+
+
+def check_example(folder: Path) -> tuple[compiler.Opened, tuple[compiler.Checked, ...]]:
+    opened = compiler.open_project([folder])
+    checked, general = compiler.check(opened)
+    assert not general, general
+    return opened, checked
+
+
+def build_all_accepted(checked: compiler.Checked, choice: TargetChoice, *, native: bool = False) -> compiler.Build:
+    """Build with every loss accepted, so that no check is vacuous."""
+    assert checked.gateway is not None, checked.diagnostics
+    target = facts(choice.name, choice.profile, choice.options)
+    losses = plan(checked.gateway, checked.source.data, target).losses
+    accepts = [
+        Accept(x.feature.code, x.place, "a test", x.security, choice.name, "", "", ("accept", i))
+        for i, x in enumerate(losses)
+    ]
+    return compiler.build(checked, choice, accepts, native=native)
