@@ -7,7 +7,9 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, Span, named
+from yaml.error import YAMLError
+
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span, named
 from aigw_compile.source.codes import CODES
 from aigw_compile.source.text import Text, decode, display
 
@@ -113,8 +115,10 @@ def parse(raw: bytes | str, file: str) -> tuple[list[Source], list[Diagnostic]]:
             whole = Source(file, index, None if data is reader.EMPTY else data, held)
             found[before:] = [whole.locate(d) for d in found[before:]]
 
-    def failed(error: Exception, offset: int) -> None:
-        found.append(syntax.explain(error, offset, text))
+    def failed(error: YAMLError, offset: int) -> None:
+        told = syntax.explain(error, offset, text)
+        if told not in found[-1:]:
+            found.append(told)
 
     try:
         walk.walk(text.content, build, failed)
@@ -154,7 +158,7 @@ def read(path: Path, file: str) -> tuple[list[Source], list[Diagnostic]]:
 
 
 def _unread(file: str, code: str, message: str, hint: str = "") -> Diagnostic:
-    return Diagnostic(code, CODES[code][0], message, hint=hint, span=Span(file, 1, 1, 1, 1))
+    return Diagnostic(code, Severity[CODES[code][0].upper()], message, hint=hint, span=Span(file, 1, 1, 1, 1))
 
 
 def _order(diagnostic: Diagnostic) -> tuple[int, int, int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from yaml.error import YAMLError
@@ -45,10 +46,8 @@ def places(text: Text) -> list[Place]:
     def ignore(error: YAMLError, offset: int) -> None:
         """The reader has told this already."""
 
-    try:
+    with suppress(TooManyDocuments):
         walk(text.content, build, ignore)
-    except TooManyDocuments:
-        pass
     return found
 
 

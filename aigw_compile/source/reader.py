@@ -15,6 +15,7 @@ from yaml.events import (
 )
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, nearest
+from aigw_compile.mask import scrub
 from aigw_compile.source.scalars import Noted, Scalar, resolve
 from aigw_compile.source.text import Text
 from aigw_compile.source.walk import Abandon, GetEvent
@@ -23,6 +24,8 @@ DEEPEST: Final = 100
 MOST_ALIASES: Final = 1000
 GROWTH: Final = (10, 10_000)
 """Written out, a document may have this many times the values that were written, plus this many."""
+MOST_OF_A_CODE: Final = 100
+"""Findings of one code that are listed for a file; the next one says that there are more."""
 
 EMPTY: Final = object()
 """In place of data: nothing is written in this document."""
@@ -56,6 +59,7 @@ class Reader:
         self._found = found
         self._values: dict[str, Scalar | Noted] = {}
         self._keys: set[str] = set()
+        self._counts: dict[str, int] = {}
         self._offset = 0
 
     def document(self, get_event: GetEvent, offset: int) -> Json | object:
@@ -168,6 +172,11 @@ class Reader:
         on_key: bool = False,
         related: tuple[Related, ...] = (),
     ) -> None:
+        count = self._counts[code] = self._counts.get(code, 0) + 1
+        if count > MOST_OF_A_CODE + 1:
+            return
+        if count > MOST_OF_A_CODE:
+            message = f"{message}; more findings of this kind follow in this file and are not listed"
         start = self._offset + event.start_mark.index
         end = self._offset + event.end_mark.index
         if isinstance(event, ScalarEvent) and event.style in ("|", ">"):
@@ -212,7 +221,9 @@ class Reader:
     def _not_text(self, event: Any, word: str, stack: _Stack, container: Any) -> None:
         at = _here(stack, container, _WANTED)
         if word:
-            self._note("AIG0013", f"the key {word} is not text", event, f'write "{word}"', (*at, word), True)
+            self._note(
+                "AIG0013", f"the key {_short(word)} is not text", event, f'write "{_short(word)}"', (*at, word), True
+            )
         else:
             self._note("AIG0013", "a key is missing before the colon", event, 'write a key, or "" if it is empty', at)
 
@@ -231,7 +242,9 @@ class Reader:
     def _duplicate(self, word: str, event: Any, stack: _Stack, container: Any) -> None:
         at = (*_here(stack, container, _WANTED), word)
         first = Related("it is here for the first time", at=at)
-        self._note("AIG0012", f'the key "{word}" stands here twice', event, "remove one of them", at, True, (first,))
+        self._note(
+            "AIG0012", f'the key "{_short(word)}" stands here twice', event, "remove one of them", at, True, (first,)
+        )
 
     def _noted(self, noted: Noted, event: Any, stack: _Stack, container: Any, key: Any) -> Scalar:
         self._note(noted.code, noted.message, event, noted.hint, _here(stack, container, key))
@@ -261,6 +274,7 @@ class Reader:
     def _unknown_tag(self, event: Any, at: Pointer) -> None:
         tag = str(event.tag)
         shown = "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
+        shown = _short(shown)
         hint = "remove the tag"
         if not tag.startswith(_CORE):
             hint += '; text that starts with "!" must stand in quotes'
@@ -271,16 +285,16 @@ class Reader:
     def _alias(self, event: Any, anchors: dict[str, Any], stack: _Stack, container: Any, key: Any) -> Any:
         name = str(event.anchor)
         at = _here(stack, container, key)
+        short = _short(name)
         if name not in anchors:
             likely = nearest(name, anchors)
-            hint = f"did you mean *{likely}?" if likely else f'if it is text, put it in quotes: "*{name}"'
-            self._note("AIG0017", f"*{name} names no anchor before it in this document", event, hint, at)
+            hint = f"did you mean *{likely}?" if likely else f'if it is text, put it in quotes: "*{short}"'
+            self._note("AIG0017", f"*{short} names no anchor before it in this document", event, hint, at)
             return f"*{name}" if key is _WANTED else None
         value = anchors[name]
         if isinstance(value, dict | list) and (value is container or any(value is outer for outer, _ in stack)):
-            self._note(
-                "AIG0018", f"*{name} stands inside the value that &{name} marks", event, "write the value out", at
-            )
+            message = f"*{short} stands inside the value that &{short} marks"
+            self._note("AIG0018", message, event, "write the value out", at)
             return f"*{name}" if key is _WANTED else None
         return value
 
@@ -322,5 +336,11 @@ def _here(stack: _Stack, container: Any, key: Any) -> Pointer:
     return tuple(steps)
 
 
+def _short(word: str) -> str:
+    """Return `word` as messages quote it; without secrets, since it is cut."""
+    word = scrub(word)
+    return word if len(word) <= 60 else word[:57] + "..."
+
+
 def _word(value: Scalar) -> str:
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, str) else value
+    return "null" if value is None else str(value).lower()

@@ -1,4 +1,4 @@
-"""The text of a plain scalar to its value by YAML 1.2's core schema, with a note where another reader sees another value."""
+"""The text of a plain scalar to its value by YAML 1.2's core schema, noting where others see another."""
 
 from __future__ import annotations
 
@@ -102,7 +102,12 @@ def _whole(text: str, base: int) -> Scalar | Noted:
 
 
 def _out_of_range(text: str, limit: str) -> Noted:
-    return Noted(None, "AIG0022", f"{_short(text)} is out of range: the limit is {limit}", "quotes make it a text")
+    return Noted(
+        None,
+        "AIG0022",
+        f"{_short(text)} is out of range: the limit is {limit}",
+        "an identifier that looks like a number must stand in quotes",
+    )
 
 
 def _differs(text: str, value: Scalar, meaning: str) -> Noted:

@@ -95,10 +95,30 @@ def _second_colon(case: _Case) -> _Told:
             f'if it belongs to the text, put the text in quotes: {key[0].strip()}: "..."; '
             "else start a new line for the second key",
         )
+    start, above = _line_above(case)
+    if above and ":" not in above and not above.startswith(("- ", "#")):
+        return _Told(
+            'this line has no ":"',
+            'write "key: value", or put a text of several lines in quotes or below "|"',
+            start,
+            start + len(above),
+        )
     return _Told(
         "a key is not expected here",
-        'the line above has no ":" after its key, or it is a text that needs quotes, or this line is indented too far',
+        "the line above has a value already, and this line is indented below it: is the indentation right?",
     )
+
+
+def _line_above(case: _Case) -> tuple[int, str]:
+    """Return the start and the text of the nearest line above that is not empty."""
+    end = case.content.rfind("\n", 0, case.at)
+    while end > 0:
+        start = case.content.rfind("\n", 0, end) + 1
+        line = case.content[start:end].rstrip()
+        if line:
+            return start + len(line) - len(line.lstrip()), line.lstrip()
+        end = start - 1
+    return 0, ""
 
 
 def _no_colon(case: _Case) -> _Told:
@@ -119,6 +139,8 @@ def _no_colon(case: _Case) -> _Told:
 
 def _no_key(case: _Case) -> _Told:
     before = case.line_before
+    if case.char == ":":
+        return _Told("a key is missing before the colon", 'write a key, or "" if it is empty; text needs quotes')
     where = "the mapping starts here"
     stripped = before.rstrip()
     if case.char in ("}", "]") or (case.char == "," and stripped):
@@ -152,6 +174,8 @@ def _no_dash(case: _Case) -> _Told:
 
 def _unclosed(kind: str, close: str) -> Callable[[_Case], _Told]:
     def tell(case: _Case) -> _Told:
+        if _at_end(case):
+            return _Told(f"the {kind} that opens here is never closed", f'add "{close}"', case.opened)
         return _Told(
             f'"," or "{close}" is missing before this',
             f'close the {kind} with "{close}"; text that contains , : [ ] {{ }} needs quotes here',
@@ -161,13 +185,16 @@ def _unclosed(kind: str, close: str) -> Callable[[_Case], _Told]:
     return tell
 
 
+def _at_end(case: _Case) -> bool:
+    starts_line = not case.line_before
+    return not case.char.strip() or (starts_line and case.content.startswith(("---", "..."), case.at))
+
+
 def _no_value(case: _Case) -> _Told:
-    if not case.content[case.at :].strip() or case.char in ("", "\n"):
-        close = {"[": "]", "{": "}"}.get(case.content[case.opened : case.opened + 1] if case.opened is not None else "")
-        hint = f'is "{close}" missing?' if close else 'is a "]" or "}" missing?'
-        return _Told("the text ends where a value is expected", hint)
-    if case.content.startswith("...", case.at):
+    if case.content.startswith("...", case.at) and not case.content[: case.at].strip():
         return _Told('"..." ends a document that has not begun', 'remove it, or write "---" before the document')
+    if _at_end(case):
+        return _Told("the document ends where a value is expected", 'is a "]" or "}" missing?')
     return _Told(f'a value is missing before "{case.char}"', f'if "{case.char}" is meant as text, put it in quotes')
 
 

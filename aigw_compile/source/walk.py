@@ -45,7 +45,7 @@ def walk(content: str, build: Builder, failed: Callable[[YAMLError, int], None])
         get_event = CParser(content if (begin, end) == (0, len(content)) else content[begin:end]).get_event
         try:
             while True:
-                event = get_event()
+                event: Any = get_event()
                 kind = type(event)
                 if kind is StreamStartEvent:
                     continue
