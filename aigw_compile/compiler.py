@@ -70,7 +70,7 @@ def check_document(source: Source, project: Project | None = None) -> Checked:
     whole = pruned(source.data, findings, validate) if broken else source.data
     gateway = lower(with_defaults(whole)) if isinstance(whole, dict) else None
     if gateway is not None:
-        findings += run_gateway(gateway)
+        findings += run_gateway(gateway, [d.at for d in findings if d.severity is Severity.ERROR])
     findings = [*_levelled(findings, project)]
     good = gateway if not broken and not failed(findings) else None
     return Checked(source, good, tuple(map(source.locate, findings)))

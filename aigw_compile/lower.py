@@ -16,6 +16,7 @@ from aigw_compile.units import target_name as target_name
 RETRY_ON = ("rate-limited", "server-error", "timeout", "connect-failure")
 FALLBACK_ON = ("rate-limited", "overloaded", "server-error", "timeout", "connect-failure")
 
+
 def lower(data: Mapping[str, Any]) -> ir.Gateway:
     """Return the gateway that a document means. `data` has no dangling name: what dangles was left out before."""
     spec, metadata = data["spec"], data["metadata"]

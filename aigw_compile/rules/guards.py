@@ -120,7 +120,9 @@ def guard_refuses_everything(gateway: ir.Gateway) -> Findings:
     for guard in _guards(gateway):
         for index, pattern in enumerate(guard.deny):
             if _matches_everything(pattern):
-                hint = "a pattern is searched for, so it needs no `.*` around it; look for an empty alternative or a `*`"
+                hint = (
+                    "a pattern is searched for, so it needs no `.*` around it; look for an empty alternative or a `*`"
+                )
                 yield Finding(
                     (*guard.origin, "deny", index), "this pattern matches every text: every request is refused", hint
                 )
@@ -142,7 +144,9 @@ def guard_allows_everything(gateway: ir.Gateway) -> Findings:
         for index, pattern in enumerate(guard.allow):
             if _matches_everything(pattern):
                 message = "this pattern matches every text: `allow` refuses nothing"
-                yield Finding((*guard.origin, "allow", index), message, "say what a message has to contain, or leave it out")
+                yield Finding(
+                    (*guard.origin, "allow", index), message, "say what a message has to contain, or leave it out"
+                )
 
 
 @data_rule("AIG4023", "roles-without-deny", Severity.WARNING)

@@ -9,7 +9,9 @@ from aigw_compile import mask
 from aigw_compile.diagnostic import Json, Pointer, Related, Severity, value_at
 from aigw_compile.rules.base import Finding, Findings, data_rule, entries
 
-RIGHT = "name the secret instead of writing it: {env: NAME}, {file: /path} or {vault: NAME, key: KEY}; and revoke this one"
+RIGHT = (
+    "name the secret instead of writing it: {env: NAME}, {file: /path} or {vault: NAME, key: KEY}; and revoke this one"
+)
 
 
 @data_rule("AIG4001", "literal-secret", Severity.ERROR)
