@@ -8,15 +8,15 @@ from textwrap import dedent
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aigw_compile.compiler import Checked, check_text
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity
+from aigw_compile.diagnostic import Diagnostic, Pointer, Severity
 from aigw_compile.explain import explain_code
 from aigw_compile.rules import RULES, run_data
 from aigw_compile.rules.base import Rule
+from aigw_compile.source import parse
 
 MINIMAL = """
 apiVersion: aigw.dev/v1alpha1
@@ -31,18 +31,11 @@ spec:
 """
 
 
-def merged(base: Json, patch: Json) -> Json:
-    """Merge as JSON Merge Patch does (RFC 7396): mappings merge, null deletes, everything else replaces."""
-    if not isinstance(base, dict) or not isinstance(patch, dict):
-        return patch
-    both = {key: merged(base.get(key), value) for key, value in patch.items()}
-    return {key: value for key, value in {**base, **both}.items() if value is not None}
-
-
 def spec_with(patch: str) -> str:
-    """Return the minimal gateway with `patch` merged into its spec."""
-    data = yaml.safe_load(MINIMAL)
-    data["spec"] = merged(data["spec"], yaml.safe_load(patch) if patch.strip() else {})
+    """Return the minimal gateway with the fields of `patch` in place of those of its spec; null takes one away."""
+    data: Any = parse(MINIMAL, "minimal")[0][0].data
+    fields: Any = parse(patch, "patch")[0][0].data if patch else {}
+    data["spec"] = {key: value for key, value in {**data["spec"], **fields}.items() if value is not None}
     return json.dumps(data)
 
 
@@ -80,9 +73,13 @@ def test_every_page_has_a_title_a_bad_and_a_good_spec(rule: Rule) -> None:
     title = rule.page.partition("\n")[0]
     assert title.endswith(".")
     assert len(title) <= 100
-    page = explain_code(rule.code)
-    assert page
-    assert title in page
+
+
+def test_explain_prints_the_pages() -> None:
+    for rule in RULES:
+        page = explain_code(rule.code)
+        assert page
+        assert rule.page.partition("\n")[2].strip() in page
 
 
 def test_codes_and_names_are_unique_and_sorted() -> None:
@@ -316,7 +313,8 @@ def codes(found: tuple[Diagnostic, ...]) -> set[str]:
         ),
         # A group whose consumer is broken is not unused.
         (
-            "{consumerGroups: [{name: g}], consumers: [{name: app, groups: [g], credentials: [{apiKey: {env: K}}], x: 1}]}",
+            "{consumerGroups: [{name: g}], "
+            "consumers: [{name: app, groups: [g], credentials: [{apiKey: {env: K}}], x: 1}]}",
             "AIG3060",
         ),
         ("{auth: {apikey: {}}}", "AIG4002"),
@@ -335,7 +333,7 @@ def test_one_mistake_is_reported_once(patch: str, never: str) -> None:
 
 
 def test_all_findings_come_at_once() -> None:
-    """Names, secrets and patterns are checked whatever is wrong beside them, and so is what a broken part leaves whole."""
+    """Names, secrets and patterns are checked whatever is wrong beside them, and so is what is whole."""
     patch = """
         auth: null
         nonsense: 1
@@ -351,7 +349,7 @@ def test_all_findings_come_at_once() -> None:
 
 scalars = st.none() | st.booleans() | st.integers(-3, 70000) | st.text(max_size=5) | st.sampled_from(["openai", "chat"])
 keys = st.sampled_from(
-    sorted(set(re.findall(r"\w+", " ".join(rule.page for rule in RULES)))) + ["spec", "policies", "models", "targets"]
+    [*sorted(set(re.findall(r"\w+", " ".join(rule.page for rule in RULES)))), "spec", "policies", "models", "targets"]
 )
 anything = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=4), max_leaves=12
@@ -365,7 +363,7 @@ def leaves(data: Any, at: Pointer = ()) -> list[Pointer]:
     return []
 
 
-WHOLE = yaml.safe_load(
+WHOLE = json.loads(
     spec_with("""
         vaults: [{name: v, type: env}]
         consumerGroups: [{name: g, policies: {limits: [{name: l, per: day, requests: 9}]}}]

@@ -14,9 +14,12 @@ def nobody_may_call(gateway: ir.Gateway) -> Findings:
     Either the model is not used, or somebody was meant to be in a group or in `allow`.
 
     bad:
-        consumerGroups: [{name: internal}, {name: external}]
-        consumers: [{name: app, groups: [external], credentials: [{apiKey: {env: APP_KEY}}]}, {name: x, groups: [internal]}]
-        models: [{name: chat, access: {allow: {groups: [internal]}}, targets: [{provider: openai, model: gpt-4o-mini}]}]
+        consumerGroups: [{name: internal}]
+        consumers: [{name: app, groups: [internal], credentials: [{apiKey: {env: APP_KEY}}]}]
+        models:
+          - name: chat
+            access: {allow: {groups: [internal]}, deny: {consumers: [app]}}
+            targets: [{provider: openai, model: gpt-4o-mini}]
 
     good:
         consumerGroups: [{name: internal}]

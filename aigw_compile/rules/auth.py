@@ -37,8 +37,8 @@ def _credentials(data: Json) -> list[Pointer]:
 def no_auth(data: Json) -> Findings:
     """The spec does not say who may call.
 
-    Without authentication everybody who reaches the port spends your money at the provider. That is never a default: say
-    `auth: {apiKey: {}}` and give consumers keys, or say `auth: {anonymous: true}` if everybody is meant.
+    Without authentication everybody who reaches the port spends your money at the provider. That is never a default:
+    say `auth: {apiKey: {}}` and give consumers keys, or `auth: {anonymous: true}` if everybody is meant.
 
     bad:
         auth: null
@@ -57,8 +57,8 @@ def no_auth(data: Json) -> Findings:
 def anonymous_with_consumers(data: Json) -> Findings:
     """Consumers or access rules stand in a gateway that never knows who calls.
 
-    With `anonymous: true` no key is read, so no caller is ever a consumer: their limits and guards, and `access`, never act
-    as they read. Ask for keys, or take the consumers away.
+    With `anonymous: true` no key is read, so no caller is ever a consumer: their limits and guards, and `access`, do not
+    act as they read. Ask for keys, or take the consumers away.
 
     bad:
         auth: {anonymous: true}
@@ -105,8 +105,8 @@ def nobody_has_a_key(data: Json) -> Findings:
 def plain_http(gateway: ir.Gateway) -> Findings:
     """A listener that others can reach speaks plain HTTP.
 
-    Keys and prompts cross the network in clear. This version compiles no `tls` yet, so end TLS in front of the gateway (a
-    load balancer, an ingress), or listen on 127.0.0.1 alone. It is said once for a gateway.
+    Keys and prompts cross the network in clear. This version compiles no `tls` yet, so end TLS in front of the gateway
+    (a load balancer, an ingress), or listen on 127.0.0.1 alone. It is said once for a gateway.
 
     bad:
         listeners: [{name: public, port: 8080}]

@@ -1,8 +1,8 @@
 """What a lint rule is, and how a rule reads plain data of any shape.
 
-A rule is one function. Its docstring is its page, which `aigw-compile explain CODE` prints: the first line is the title,
-then comes why, then `bad:` and `good:`, each the `spec` of a gateway that tests/test_rules.py merges onto a minimal one
-and runs. A page may show several of each.
+A rule is one function. Its docstring is its page, which `aigw-compile explain CODE` prints: the first line is the
+title, then comes why, then `bad:` and `good:`, each a part of a `spec`. tests/test_rules.py puts it into a minimal gateway,
+in place of the fields that it names (null takes one away), and runs it. A page may show several of each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Finding(NamedTuple):
     related: tuple[Related, ...] = ()
     on_key: bool = False
     about: tuple[Pointer, ...] = ()
-    """What was looked at as a whole; if an error stands inside, the finding is not sure and is dropped. Default: `at`."""
+    """What was looked at as a whole; if an error stands inside, the finding is dropped as unsure. Default: `at`."""
 
 
 Findings: TypeAlias = Iterator[Finding]
@@ -56,7 +56,7 @@ class Rule(_Fields):
 
 
 def data_rule(code: str, name: str, severity: Severity) -> Callable[[Callable[[Json], Findings]], Rule]:
-    """Make a function a rule on plain data, for what can be said whatever is wrong elsewhere, and for what is missing."""
+    """Make a function a rule on plain data, for what can be said whatever is wrong elsewhere, or is missing."""
     return lambda check: Rule(code, name, severity, check, "data")
 
 

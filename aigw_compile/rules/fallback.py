@@ -50,8 +50,8 @@ def backup_is_the_same(gateway: ir.Gateway) -> Findings:
 def backups_of_one_account(gateway: ir.Gateway) -> Findings:
     """Every target of a model, of whatever priority, is of one account.
 
-    A smaller model of the same account helps where one model is overloaded. Where the account is over its quota, its key
-    is revoked or the provider is down, everything fails together.
+    A smaller model of the same account helps where one model is overloaded. Where the account is over its quota, its
+    key is revoked or the provider is down, everything fails together.
 
     bad:
         models:
@@ -84,7 +84,8 @@ def backups_of_one_account(gateway: ir.Gateway) -> Findings:
 def fallback_never_acts(gateway: ir.Gateway) -> Findings:
     """`fallback` is set, and there is nothing to fall back to.
 
-    It moves to the targets of the next priority, and at the end to `response`. This model has one priority and no response.
+    It moves to the targets of the next priority, and at the end to `response`. This model has one priority and no
+    response.
 
     bad:
         models:

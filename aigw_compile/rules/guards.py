@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from aigw_compile import ir, mask
+from aigw_compile import mask
 from aigw_compile.diagnostic import Json, Pointer, Severity, value_at
-from aigw_compile.policies.prompt_guard import PromptGuard
-from aigw_compile.rules.base import Finding, Findings, data_rule, gateway_rule, policy_places, words
+from aigw_compile.rules.base import Finding, Findings, data_rule, policy_places, words
 
 PROBES = ("hello", "Write 3 lines.", "42", "~", "\u65e5\u672c\u8a9e")
 """Texts with no character in common that is not in half of all texts: what matches each of them matches everything."""
@@ -44,9 +43,10 @@ def _compiled(pattern: str) -> Any:
         return reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
 
 
-def _patterns(data: Json) -> Iterator[tuple[Pointer, str]]:
+def _patterns(data: Json, *fields: str) -> Iterator[tuple[Pointer, str]]:
+    """Yield the place and text of each pattern of the guards, wherever they stand."""
     for at in policy_places(data):
-        for field in ("deny", "allow"):
+        for field in fields or ("deny", "allow"):
             yield from words(data, (*at, "promptGuard", field))
 
 
@@ -54,7 +54,8 @@ def _patterns(data: Json) -> Iterator[tuple[Pointer, str]]:
 def bad_pattern(data: Json) -> Findings:
     r"""RE2 refuses a pattern.
 
-    Patterns are RE2: no client can make one run for long, and in exchange there is no look-around and no back-reference.
+    Patterns are RE2: no client can make one run for long, and in exchange there is no look-around and no
+    back-reference.
     Syntax: https://github.com/google/re2/wiki/Syntax
 
     bad:
@@ -95,18 +96,13 @@ def guard_without_pattern(data: Json) -> Findings:
             yield Finding((*at, "promptGuard"), message, "add a `deny` or an `allow` pattern, or take the guard away")
 
 
-def _guards(gateway: ir.Gateway) -> Iterator[PromptGuard]:
-    for scope in ir.scopes(gateway):
-        yield from ir.every(scope.policies, PromptGuard)
-
-
 def _matches_everything(pattern: str) -> bool:
     compiled = _compiled(pattern)
     return not isinstance(compiled, str) and all(compiled.search(text) for text in PROBES)
 
 
-@gateway_rule("AIG4021", "guard-refuses-everything", Severity.ERROR)
-def guard_refuses_everything(gateway: ir.Gateway) -> Findings:
+@data_rule("AIG4021", "guard-refuses-everything", Severity.ERROR)
+def guard_refuses_everything(data: Json) -> Findings:
     """A deny pattern matches every text, so every request is refused.
 
     Patterns are searched for anywhere in the text, so `.*`, `a*`, `(foo|)` and an empty pattern match whatever is said.
@@ -117,19 +113,14 @@ def guard_refuses_everything(gateway: ir.Gateway) -> Findings:
     good:
         policies: {promptGuard: {deny: ['secret']}}
     """
-    for guard in _guards(gateway):
-        for index, pattern in enumerate(guard.deny):
-            if _matches_everything(pattern):
-                hint = (
-                    "a pattern is searched for, so it needs no `.*` around it; look for an empty alternative or a `*`"
-                )
-                yield Finding(
-                    (*guard.origin, "deny", index), "this pattern matches every text: every request is refused", hint
-                )
+    for at, pattern in _patterns(data, "deny"):
+        if _matches_everything(pattern):
+            hint = "a pattern is searched for, so it needs no `.*` around it; look for an empty alternative or a `*`"
+            yield Finding(at, "this pattern matches every text: every request is refused", hint)
 
 
-@gateway_rule("AIG4022", "guard-allows-everything", Severity.WARNING)
-def guard_allows_everything(gateway: ir.Gateway) -> Findings:
+@data_rule("AIG4022", "guard-allows-everything", Severity.WARNING)
+def guard_allows_everything(data: Json) -> Findings:
     """An allow pattern matches every text, so `allow` refuses nothing.
 
     A message passes when one of the allow patterns is found in it. One that is found everywhere makes the others idle.
@@ -140,13 +131,10 @@ def guard_allows_everything(gateway: ir.Gateway) -> Findings:
     good:
         policies: {promptGuard: {allow: ['(?i)\\border\\b']}}
     """
-    for guard in _guards(gateway):
-        for index, pattern in enumerate(guard.allow):
-            if _matches_everything(pattern):
-                message = "this pattern matches every text: `allow` refuses nothing"
-                yield Finding(
-                    (*guard.origin, "allow", index), message, "say what a message has to contain, or leave it out"
-                )
+    for at, pattern in _patterns(data, "allow"):
+        if _matches_everything(pattern):
+            message = "this pattern matches every text: `allow` refuses nothing"
+            yield Finding(at, message, "say what a message has to contain, or leave it out")
 
 
 @data_rule("AIG4023", "roles-without-deny", Severity.WARNING)
@@ -173,8 +161,8 @@ def roles_without_deny(data: Json) -> Findings:
 def pattern_with_slashes(data: Json) -> Findings:
     """A pattern is written between slashes, which are looked for in the text.
 
-    `/secret/i` is how JavaScript and Perl write a pattern. Here it finds the text `/secret/i`, so the guard lets `Secret`
-    pass. Flags stand in front: `(?i)secret`.
+    `/secret/i` is how JavaScript and Perl write a pattern. Here it finds the text `/secret/i`, so the guard lets
+    `Secret` pass. Flags stand in front: `(?i)secret`.
 
     bad:
         policies: {promptGuard: {deny: ['/secret/i']}}
@@ -195,8 +183,8 @@ def pattern_with_slashes(data: Json) -> Findings:
 def pattern_with_control_character(data: Json) -> Findings:
     r"""A pattern holds a control character where an escape was meant.
 
-    In YAML, `"\b"` in double quotes is a backspace, not the edge of a word. No prompt contains one, so the pattern never
-    matches. Write patterns in single quotes, where a backslash is a backslash.
+    In YAML, `"\b"` in double quotes is a backspace, not the edge of a word. No prompt contains one, so the pattern
+    never matches. Write patterns in single quotes, where a backslash is a backslash.
 
     bad:
         policies: {promptGuard: {deny: ["\bsecret\b"]}}

@@ -93,12 +93,12 @@ def never_reached(gateway: ir.Gateway) -> Findings:
                 if other_index != index and _covers(strict, idle) and _sooner(strict.limit, idle.limit, field, first):
                     number = getattr(strict.limit, field)
                     where = "" if strict.scope == idle.scope else f" at the {strict.scope.kind}"
-                    message = f'never reached: "{strict.limit.name}"{where} refuses first ({number} {field} a {strict.limit.per})'
+                    stricter = f'"{strict.limit.name}"{where} refuses first ({number} {field} a {strict.limit.per})'
                     hint = (
                         "every limit must pass, none replaces another: lower this one, raise the other, or delete this"
                     )
                     related = (Related(f'"{strict.limit.name}"', (*strict.limit.origin, field)),)
-                    yield Finding((*idle.limit.origin, field), message, hint, related)
+                    yield Finding((*idle.limit.origin, field), f"never reached: {stricter}", hint, related)
                     break
 
 
@@ -109,7 +109,7 @@ def _covers(strict: _Placed, idle: _Placed) -> bool:
 
 
 def _sooner(strict: Limit, idle: Limit, field: str, first: bool) -> bool:
-    """Say whether `strict` is used up whenever `idle` would be. Of two that are equal, the first in the spec is the strict one."""
+    """Say whether `strict` is used up whenever `idle` would be. Of two equal ones the first in the spec is the strict one."""
     low, high = getattr(strict, field), getattr(idle, field)
     if low is None or high is None:
         return False
@@ -128,8 +128,8 @@ def _sooner(strict: Limit, idle: Limit, field: str, first: bool) -> bool:
 def below_reserve(gateway: ir.Gateway) -> Findings:
     """A token limit is smaller than what one request reserves.
 
-    Before sending, a request reserves its own size and, if it names no cap, `reserveOutput` tokens (1024) for the answer. A
-    request that reserves more than the whole limit is refused, always.
+    Before sending, a request reserves its own size and, if it names no cap, `reserveOutput` tokens (1024) for the answer.
+    A request that reserves more than the whole limit is refused, always.
 
     bad:
         policies: {limits: [{name: tpm, per: minute, tokens: 1000}]}

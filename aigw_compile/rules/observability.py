@@ -45,8 +45,8 @@ def replicas_contradict(gateway: ir.Gateway) -> Findings:
 def payloads_logged(gateway: ir.Gateway) -> Findings:
     """The access log holds prompts and answers.
 
-    People write names, health and passwords into prompts, and all of it goes wherever the log goes. Who reads the log, and
-    how long it is kept, has to fit that.
+    People write names, health and passwords into prompts, and all of it goes wherever the log goes. Who reads the log,
+    and how long it is kept, has to fit that.
 
     bad:
         observability: {accessLog: {payloads: true}}

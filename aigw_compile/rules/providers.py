@@ -14,10 +14,10 @@ ENDPOINTS = ("/chat/completions", "/completions", "/messages", "/responses", "/e
 """What the gateway adds to a base URL by itself, or what belongs to other calls."""
 
 WITH_VERSION = ("openai", "anthropic", "vllm")
-"""Types whose servers have their API below /v1 (OpenAI and Anthropic API references; vLLM, "OpenAI-Compatible Server")."""
+"""Types whose servers have their API below /v1 (API references of OpenAI and Anthropic; vLLM's "OpenAI-Compatible Server")."""
 
 INSIDE = (".internal", ".svc", ".local", ".cluster.local", ".localdomain", ".lan", ".intranet", ".home.arpa")
-"""Ends of names that no public resolver knows (RFC 6762, RFC 8375, ICANN's .internal) or that a cluster gives its services."""
+"""Ends of names that no public resolver knows (RFC 6762, RFC 8375, ICANN's .internal) or that a cluster gives services."""
 
 
 @data_rule("AIG3005", "base-url-missing", Severity.ERROR)
@@ -49,8 +49,8 @@ def _base_urls(data: Json) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
 def base_url_malformed(data: Json) -> Findings:
     """A base URL holds what does not belong there.
 
-    The gateway adds the path of the call, such as `/chat/completions`, by itself. A user name or password does not belong
-    into an address: the credential is `auth.apiKey`.
+    The gateway adds the path of the call, such as `/chat/completions`, by itself. A user name or password does not
+    belong into an address: the credential is `auth.apiKey`.
 
     bad:
         providers: [{name: openai, type: vllm, baseUrl: "http://127.0.0.1:8000/v1/chat/completions"}]
@@ -133,7 +133,7 @@ def _loopback(host: str) -> bool:
 
 
 def _inside(host: str) -> bool:
-    """Say whether a host is surely not on the open internet: a name without dots, an inner suffix, a private address."""
+    """Say whether a host is surely not on the open internet: no dots, an inner suffix, or a private address."""
     if ":" in host or re.fullmatch(r"[\d.]+", host):
         from ipaddress import ip_address  # only where a provider is addressed by number
 

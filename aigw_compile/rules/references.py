@@ -25,8 +25,8 @@ WHAT = {
 def dangling(data: Json) -> Findings:
     """A name refers to nothing.
 
-    A target names a provider, a secret its vault, a consumer its groups, and `access` groups and consumers. Each of them
-    has to be defined in the same gateway; the first request would find out otherwise.
+    A target names a provider, a secret its vault, a consumer its groups, and `access` groups and consumers. Each of
+    them has to be defined in the same gateway; the first request would find out otherwise.
 
     bad:
         models: [{name: chat, targets: [{provider: opnai, model: gpt-4o-mini}]}]
@@ -72,8 +72,8 @@ def _vault(at: Pointer, ref: Json) -> Iterator[tuple[str, Pointer, str]]:
 def duplicate(data: Json) -> Findings:
     """Two things of one kind have the same name.
 
-    Lists of named things are keyed by name, so the second would replace the first. Aliases share the names of the models.
-    A target without a name gets one from its provider and model; where two would get the same, give them names.
+    Lists of named things are keyed by name, so the second would replace the first. Aliases share the names of the
+    models. A target without a name gets one from its provider and model; where two would get the same, give them names.
 
     bad:
         models:

@@ -19,10 +19,11 @@ def literal_secret(data: Json) -> Findings:
     """A secret stands in the spec.
 
     A spec is kept in git and read by many. A key in it is known to all of them, and stays in the history when it is
-    deleted. Name the place where the secret is kept, and revoke the one that was written down. It is never printed here.
+    deleted. Name the place where the secret is kept, and revoke the one that was written down. It is never
+    printed here.
 
     bad:
-        providers: [{name: openai, type: openai, auth: {apiKey: {env: sk-proj-4f9aT2mQx81LzVb7Yc3NeR5w}}}]
+        policies: {promptDecorator: {prepend: [{role: system, content: "Log in with sk-proj-4f9aT2mQx81LzVb7Yc3NeR5w"}]}}
 
     good:
         providers: [{name: openai, type: openai, auth: {apiKey: {env: OPENAI_API_KEY}}}]
@@ -34,7 +35,7 @@ def literal_secret(data: Json) -> Findings:
 
 
 def _texts(data: Json) -> Iterator[tuple[Pointer, str, bool]]:
-    """Yield (place, text, is it a key) for every text, in the order of the document. The place of a key is its mapping."""
+    """Yield (place, text, is it a key) for every text, in the order of the document. A key's place is its mapping."""
     rest: list[tuple[Pointer, Json]] = [((), data)]
     while rest:
         at, value = rest.pop()
@@ -62,8 +63,8 @@ def _refs(data: Json) -> Iterator[tuple[str, str, Pointer]]:
 def client_holds_provider_key(data: Json) -> Findings:
     """A client's key is a provider's key.
 
-    Whoever calls the gateway with it holds the provider's own credential: it works past the gateway, without its limits,
-    guards and logs. Give each consumer a key of its own.
+    Whoever calls the gateway with it holds the provider's own credential: it works past the gateway, without its
+    limits, guards and logs. Give each consumer a key of its own.
 
     bad:
         consumers: [{name: app, credentials: [{apiKey: {env: OPENAI_API_KEY}}]}]
@@ -82,8 +83,8 @@ def client_holds_provider_key(data: Json) -> Findings:
 def key_of_two(data: Json) -> Findings:
     """One key is given twice to consumers.
 
-    A key says who calls. With the same key for two consumers the gateway cannot tell them apart, and the limits and groups
-    of one of them never act.
+    A key says who calls. With the same key for two consumers the gateway cannot tell them apart, and the limits and
+    groups of one of them never act.
 
     bad:
         consumers:

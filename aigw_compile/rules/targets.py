@@ -30,8 +30,8 @@ def no_target_left(gateway: ir.Gateway) -> Findings:
 def priority_without_target(gateway: ir.Gateway) -> Findings:
     """Every target of one priority has weight 0, so that priority is skipped.
 
-    A single target with weight 0 beside others is a fine way to switch it off. A whole priority that is off is a step of
-    the fallback that is not there.
+    A single target with weight 0 beside others is a fine way to switch it off. A whole priority that is off is a step
+    of the fallback that is not there.
 
     bad:
         models:
