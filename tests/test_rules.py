@@ -347,7 +347,13 @@ def test_all_findings_come_at_once() -> None:
     assert codes(lint(patch).diagnostics) >= expected
 
 
-scalars = st.none() | st.booleans() | st.integers(-3, 70000) | st.text(max_size=5) | st.sampled_from(["openai", "chat"])
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 70000)
+    | st.text("ab1:/.*( ", max_size=5)
+    | st.sampled_from(["openai", "chat"])
+)
 keys = st.sampled_from(
     [*sorted(set(re.findall(r"\w+", " ".join(rule.page for rule in RULES)))), "spec", "policies", "models", "targets"]
 )
@@ -396,6 +402,18 @@ def test_rules_on_data_take_any_shape(at: Pointer, other: Any) -> None:
     for found in run_data(data):
         assert found.message
         assert found.hint
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(leaves(WHOLE)), anything)
+def test_a_broken_part_never_raises(at: Pointer, other: Any) -> None:
+    """What is left of a gateway without its broken parts goes on to the rules on the meaning."""
+    data = json.loads(json.dumps(WHOLE))
+    holder = data
+    for step in at[:-1]:
+        holder = holder[step]
+    holder[at[-1]] = other
+    assert all(found.message for found in check_text(json.dumps(data)).diagnostics)
 
 
 @settings(max_examples=100, deadline=None)

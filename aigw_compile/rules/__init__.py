@@ -52,6 +52,11 @@ def run_data(data: Json) -> Iterator[Diagnostic]:
             yield from map(rule.diagnostic, rule.check(data))
 
 
+def dangling(data: Json) -> Iterator[Diagnostic]:
+    """Yield the names that refer to nothing: an object that was left out as broken leaves some behind."""
+    yield from map(references.dangling.diagnostic, references.dangling.check(data))
+
+
 def run_gateway(gateway: ir.Gateway, broken: Collection[Pointer] = ()) -> Iterator[Diagnostic]:
     """Yield what the rules on the meaning find.
 
