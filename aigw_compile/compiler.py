@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from aigw_compile import ir
-from aigw_compile.diagnostic import Diagnostic, Related, Severity, failed
+from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, failed
 from aigw_compile.document import Document
 from aigw_compile.emitters import emitter
 from aigw_compile.lower import lower
