@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from aigw_compile.compiler import Checked, check_text
 from aigw_compile.diagnostic import Diagnostic, Pointer, Severity
 from aigw_compile.explain import explain_code
-from aigw_compile.rules import RULES, run_data
+from aigw_compile.lower import lower
+from aigw_compile.rules import RULES, run_data, run_gateway
 from aigw_compile.rules.base import Rule
+from aigw_compile.schema import with_defaults
 from aigw_compile.source import parse
 
 MINIMAL = """
@@ -202,6 +204,9 @@ def test_place(patch: str, code: str, expected: list[str]) -> None:
 
 
 SILENT = {
+    "a week that two months share": (
+        "policies: {limits: [{name: a, per: month, requests: 100}, {name: b, per: week, requests: 150}]}"
+    ),
     "hash of weights": (
         "models: [{name: chat, targets: [{name: a, provider: openai, model: m, weight: 9}, "
         "{name: b, provider: openai, model: n}]}]"
@@ -345,6 +350,37 @@ def test_all_findings_come_at_once() -> None:
     """
     expected = {"AIG3001", "AIG3002", "AIG3003", "AIG3015", "AIG3017", "AIG4002", "AIG4021"}
     assert codes(lint(patch).diagnostics) >= expected
+
+
+def test_large_gateways_take_no_square_of_the_time() -> None:
+    """5,000 consumers with limits, groups and a misspelt group each: what compared all with all would take minutes."""
+    count = 5000
+    data: Any = json.loads(spec_with("consumerGroups: [{name: everybody}, {name: nobody}]"))
+    limits = [{"name": "own", "per": "day", "requests": 5}, {"name": "more", "per": "day", "requests": 900}]
+    data["spec"]["consumers"] = [
+        {
+            "name": f"app-{i}",
+            "groups": ["everybody", "missing"],
+            "credentials": [{"apiKey": {"env": f"KEY_{i}"}}],
+            "policies": {"limits": limits},
+        }
+        for i in range(count)
+    ]
+    data["spec"]["policies"] = {"limits": [{"name": "all", "by": ["consumer"], "per": "day", "requests": 10}]}
+    data["spec"]["models"] = [
+        {
+            "name": f"model-{i}",
+            "access": {"allow": {"groups": ["nobody"]}},
+            "targets": [{"provider": "openai", "model": "m"}],
+        }
+        for i in range(200)
+    ]
+    assert sum(d.code == "AIG3001" for d in run_data(data)) == count
+    for consumer in data["spec"]["consumers"]:
+        consumer["groups"] = ["everybody"]
+    found = [d.code for d in run_gateway(lower(with_defaults(data)))]
+    assert found.count("AIG5004") == count
+    assert found.count("AIG3030") == 200
 
 
 scalars = (

@@ -21,7 +21,7 @@ from aigw_compile.rules import (
     timeouts,
     unused,
 )
-from aigw_compile.rules.base import Finding, Rule
+from aigw_compile.rules.base import Rule
 
 FAMILIES = (
     access,
@@ -63,10 +63,9 @@ def run_gateway(gateway: ir.Gateway, broken: Collection[Pointer] = ()) -> Iterat
     `broken` are the places of errors found before: what stood there is not in the gateway, so a finding about something
     that holds one of them (a model whose second target is misspelt has one target left) says nothing, and is left out.
     """
+    holders = {place[:length] for place in broken for length in range(len(place) + 1)}
     for rule in RULES:
         if rule.on == "gateway":
-            yield from (rule.diagnostic(f) for f in rule.check(gateway) if not _unsure(f, broken))
-
-
-def _unsure(found: Finding, broken: Collection[Pointer]) -> bool:
-    return any(place[: len(about)] == about for about in found.about or (found.at,) for place in broken)
+            for found in rule.check(gateway):
+                if holders.isdisjoint(found.about or (found.at,)):
+                    yield rule.diagnostic(found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from aigw_compile import ir
 from aigw_compile.diagnostic import Json, Related, Severity
 from aigw_compile.rules.base import Finding, Findings, data_rule, entries, gateway_rule, words
@@ -27,8 +29,21 @@ def nobody_may_call(gateway: ir.Gateway) -> Findings:
         models: [{name: chat, access: {allow: {groups: [internal]}}, targets: [{provider: openai, model: gpt-4o-mini}]}]
     """
     callers = [consumer for consumer in gateway.consumers if consumer.credentials]
-    for model in gateway.models:
-        if callers and model.access and not any(ir.may_call(model, consumer) for consumer in callers):
+    named = {consumer.name: consumer for consumer in callers}
+    members: dict[str, list[ir.Consumer]] = {}
+    for consumer in callers:
+        for group in consumer.groups:
+            members.setdefault(group, []).append(consumer)
+    for model in gateway.models if callers else ():
+        if model.access is None:
+            continue
+        allow = model.access.allow
+        # Only those that `allow` names can be let in, so that a large gateway is not tried consumer by consumer.
+        likely = callers
+        if allow:
+            likely = [named[name] for name in allow.consumers if name in named]
+            likely += chain.from_iterable(members.get(group, ()) for group in allow.groups)
+        if not any(ir.may_call(model, consumer) for consumer in likely):
             at = (*model.origin, "access")
             message = f'no consumer with a key may call "{model.name}": every call is refused with 403'
             hint = "put a consumer into an allowed group, or name it in `allow`"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class _Placed(NamedTuple):
 
     @property
     def counts(self) -> frozenset[str]:
-        """What tells its counters apart; at a model, group or consumer that is fixed besides `by`."""
+        """Return what tells its counters apart: at a model, group or consumer that too, besides `by`."""
         fixed = {"model": {"model"}, "group": {"group"}, "consumer": {"consumer"}}.get(self.scope.kind, set())
         return frozenset({*self.limit.by, *fixed} - {"gateway"})
 
@@ -85,14 +85,24 @@ def never_reached(gateway: ir.Gateway) -> Findings:
             - {name: rpm, by: [consumer], per: minute, requests: 100}
             - {name: rpd, by: [consumer], per: day, requests: 5000}
     """
-    placed = [*_limits(gateway)]
-    for index, idle in enumerate(placed):
+    everywhere: list[_Placed] = []
+    for scope in ir.scopes(gateway):
+        here = [_Placed(scope, limit) for limit in ir.every(scope.policies, Limit)]
+        yield from _idle(here, [*everywhere, *here])
+        everywhere += here if scope.kind == "gateway" else ()
+
+
+def _idle(limits: Sequence[_Placed], others: Sequence[_Placed]) -> Findings:
+    """Yield those of `limits`, which stand at one place, that one of `others` hides."""
+    for idle in limits:
         for field in ("requests", "tokens"):
-            for other_index, strict in enumerate(placed):
-                first = other_index < index
-                if other_index != index and _covers(strict, idle) and _sooner(strict.limit, idle.limit, field, first):
+            before = True
+            for strict in others:
+                if strict is idle:
+                    before = False
+                elif strict.counts <= idle.counts and _sooner(strict.limit, idle.limit, field, before):
                     number = getattr(strict.limit, field)
-                    where = "" if strict.scope == idle.scope else f" at the {strict.scope.kind}"
+                    where = "" if strict.scope is idle.scope else f" at the {strict.scope.kind}"
                     stricter = f'"{strict.limit.name}"{where} refuses first ({number} {field} a {strict.limit.per})'
                     hint = (
                         "every limit must pass, none replaces another: lower this one, raise the other, or delete this"
@@ -100,12 +110,6 @@ def never_reached(gateway: ir.Gateway) -> Findings:
                     related = (Related(f'"{strict.limit.name}"', (*strict.limit.origin, field)),)
                     yield Finding((*idle.limit.origin, field), f"never reached: {stricter}", hint, related)
                     break
-
-
-def _covers(strict: _Placed, idle: _Placed) -> bool:
-    """Say whether every call that counts for a counter of `idle` counts for one counter of `strict`."""
-    near = strict.scope.kind == "gateway" or strict.scope == idle.scope
-    return near and strict.counts <= idle.counts
 
 
 def _sooner(strict: Limit, idle: Limit, field: str, first: bool) -> bool:
@@ -116,7 +120,8 @@ def _sooner(strict: Limit, idle: Limit, field: str, first: bool) -> bool:
     if strict.seconds == idle.seconds:
         return bool(low < high or (low == high and first))
     if strict.seconds > idle.seconds:
-        return bool(low <= high)
+        # A week can lie in two months; every other window lies in one of each longer kind.
+        return bool(low * (2 if idle.per == "week" else 1) <= high)
     # A shorter window lets at most this much through in the longer one; a call may cost more tokens than were reserved
     # for it, so for tokens nothing follows. A month has at most 31 days, and its weeks do not begin with it.
     longest = 31 * 86_400 if idle.per == "month" else idle.seconds

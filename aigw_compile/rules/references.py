@@ -40,10 +40,13 @@ def dangling(data: Json) -> Findings:
     good:
         models: [{name: chat, targets: [{provider: openai, model: gpt-4o-mini}]}]
     """
+    known = {kind: {*names(data, ("spec", kind))} for kind in KEYED}
+    hints: dict[tuple[str, str], str] = {}
     for kind, at, name in _uses(data):
-        known = names(data, ("spec", kind))
-        if name not in known:
-            yield Finding(at, f'no {WHAT[kind]} "{name}" is defined', did_you_mean(name, known))
+        if name not in known[kind]:
+            if (kind, name) not in hints:
+                hints[kind, name] = did_you_mean(name, known[kind])
+            yield Finding(at, f'no {WHAT[kind]} "{name}" is defined', hints[kind, name])
 
 
 def _uses(data: Json) -> Iterator[tuple[str, Pointer, str]]:
