@@ -126,7 +126,8 @@ def retries_never_act(data: Json) -> Findings:
             continue
         idle = [field for field in ("on", "backoff") if field in retries]
         if idle:
-            message = f"{' and '.join(f'`{field}`' for field in idle)} never act: `attempts` is 0"
+            both = "`on` and `backoff` never act" if len(idle) == 2 else f"`{idle[0]}` never acts"
+            message = f"{both}: `attempts` is 0"
             place = (*at, "attempts") if "attempts" in retries else (*at, idle[0])
             yield Finding(place, message, "add `attempts: 1`, or delete `retries`", on_key=True)
 

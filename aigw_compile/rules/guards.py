@@ -71,7 +71,7 @@ def bad_pattern(data: Json) -> Findings:
         if isinstance(reason := _compiled(pattern), str):
             known = next((name for written, name in NOT_IN_RE2 if re.search(written, pattern)), None)
             if known:
-                yield Finding(at, f"RE2 refuses this pattern: {known} ({mask.scrub(reason)})", WAYS_OUT)
+                yield Finding(at, f"RE2 refuses this pattern for {known}: {mask.scrub(reason)}", WAYS_OUT)
             else:
                 hint = "mend the pattern; a character that is meant literally is written with \\ before it"
                 yield Finding(at, f"RE2 refuses this pattern: {mask.scrub(reason)}", hint)
