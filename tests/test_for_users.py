@@ -182,6 +182,32 @@ def test_own_hooks_are_local() -> None:
         assert target in targets
 
 
+def test_pre_commit_takes_the_files() -> None:
+    """pre-commit's own validation, warnings of unknown keys included."""
+    for kind, name in (("manifest", ".pre-commit-hooks.yaml"), ("config", ".pre-commit-config.yaml")):
+        command = [sys.executable, "-m", "pre_commit", f"validate-{kind}", str(ROOT / name)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout
+        assert not ended.stdout + ended.stderr
+
+
+def test_the_page_about_pipelines_uses_what_is_there() -> None:
+    text = (ROOT / "docs/ci.md").read_text("utf-8")
+    hooks, workflow, pipeline = (yaml.safe_load(b) for b in re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S))
+    ids = {hook["id"] for hook in read(".pre-commit-hooks.yaml")}
+    assert {hook["id"] for repo in hooks["repos"] for hook in repo["hooks"]} == ids
+    (own,) = [s for s in workflow["jobs"]["gateways"]["steps"] if "aigw-compile@" in s["uses"]]
+    assert set(own["with"]) <= set(read("action.yml")["inputs"])
+    assert pipeline["include"]
+
+
+def test_every_input_of_the_action_is_used() -> None:
+    text = (ROOT / "action.yml").read_text("utf-8")
+    for name, declared in read("action.yml")["inputs"].items():
+        assert f"inputs.{name}" in text
+        assert declared["description"].endswith(".")
+
+
 def test_the_pages_name_what_is_there() -> None:
     for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs/ci.md"):
         text = (ROOT / name).read_text("utf-8")

@@ -189,6 +189,11 @@ PLACES = {
         "AIG4004",
         ["providers[openai].baseUrl"],
     ),
+    "a shared address (RFC 6598) in clear": (
+        "providers: [{name: openai, type: openai, baseUrl: 'http://100.64.1.2/v1', auth: {apiKey: {env: K}}}]",
+        "AIG4004",
+        ["providers[openai].baseUrl"],
+    ),
     "a service of a cluster in clear": (
         "providers: [{name: openai, type: openai, baseUrl: 'http://llm.ai.svc.cluster.local/v1', "
         "auth: {apiKey: {env: K}}}]",
@@ -224,6 +229,9 @@ SILENT = {
     "a stricter limit at a consumer": (
         "{policies: {limits: [{name: a, by: [consumer], per: day, requests: 10}]}, consumers: [{name: app, "
         "credentials: [{apiKey: {env: K}}], policies: {limits: [{name: b, per: day, requests: 5}]}}]}"
+    ),
+    "a base URL that ends like a call": (
+        "providers: [{name: openai, type: openai-compatible, baseUrl: 'https://x.services.ai.azure.com/models'}]"
     ),
     "loopback in clear": (
         "providers: [{name: openai, type: openai, baseUrl: 'http://127.0.0.1:9/v1', auth: {apiKey: {env: K}}}]"

@@ -10,8 +10,8 @@ from aigw_compile.diagnostic import Json, Severity
 from aigw_compile.providers import PROVIDERS
 from aigw_compile.rules.base import Finding, Findings, data_rule, entries, gateway_rule
 
-ENDPOINTS = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings", "/models")
-"""What the gateway adds to a base URL by itself, or what belongs to other calls."""
+ENDPOINTS = ("/chat/completions", "/completions", "/messages", "/responses", "/embeddings")
+"""Calls: the gateway adds them to a base URL by itself. (/models is none here: Azure AI Foundry has a base URL that ends so.)"""
 
 WITH_VERSION = ("openai", "anthropic", "vllm")
 """Types whose servers have their API below /v1 (API references of OpenAI and Anthropic; vLLM's "OpenAI-Compatible Server")."""
@@ -138,7 +138,7 @@ def _inside(host: str) -> bool:
         from ipaddress import ip_address  # only where a provider is addressed by number
 
         try:
-            return ip_address(host).is_private
+            return not ip_address(host).is_global
         except ValueError:
             return False
     return "." not in host or host.endswith(INSIDE)
@@ -161,7 +161,8 @@ def key_in_clear(gateway: ir.Gateway) -> Findings:
     for provider, host in _plain_hosts(gateway):
         if not _inside(host):
             message = f'the key of provider "{provider.name}" would cross the network in clear'
-            yield Finding((*provider.origin, "baseUrl"), message, "use https://")
+            hint = "use https://; a service of the same cluster is written in full, NAME.NAMESPACE.svc"
+            yield Finding((*provider.origin, "baseUrl"), message, hint)
 
 
 @gateway_rule("AIG4004", "key-in-clear-inside", Severity.WARNING)

@@ -29,7 +29,7 @@ def dangling(data: Json) -> Findings:
     them has to be defined in the same gateway; the first request would find out otherwise.
 
     bad:
-        models: [{name: chat, targets: [{provider: opnai, model: gpt-4o-mini}]}]
+        models: [{name: chat, targets: [{provider: openai, model: gpt-4o-mini}, {provider: opnai, model: gpt-4o}]}]
 
     bad:
         providers: [{name: openai, type: openai, auth: {apiKey: {vault: aws-prod, key: llm/openai}}}]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from aigw_compile.diagnostic import Json, Severity, nearest, value_at
-from aigw_compile.rules.base import Finding, Findings, data_rule, entries, names, quoted, words
+from aigw_compile.diagnostic import Json, Severity, value_at
+from aigw_compile.rules.base import Finding, Findings, data_rule, entries, quoted, words
 
 
 @data_rule("AIG3060", "unused", Severity.WARNING)
@@ -43,11 +43,8 @@ def unused(data: Json) -> Findings:
         "consumerGroups": ("no consumer is in this group", "name it in a consumer's `groups`, or delete it"),
     }
     for part, (message, hint) in says.items():
-        known = names(data, ("spec", part))
-        # A misspelt name is one mistake, not two: AIG3001 tells of it.
-        meant = {nearest(name, known) for name in used[part] - {*known}}
         for at, item in entries(data, ("spec", part)):
-            if isinstance(name := item.get("name"), str) and name not in used[part] | meant:
+            if isinstance(name := item.get("name"), str) and name not in used[part]:
                 yield Finding((*at, "name"), f"{message}: {quoted([name])}", hint)
 
 
