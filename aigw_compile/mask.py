@@ -14,7 +14,6 @@ STARS: Final = "***"
 _DIGIT: Final = r"(?=[A-Za-z_-]{0,128}[0-9])"
 _MIXED: Final = r"(?=[a-z0-9_-]{0,128}[A-Z])(?=[A-Z0-9_-]{0,128}[a-z])"
 _TOKENS: Final = (
-    rf"sk-(?:ant|proj|svcacct|admin|or|lf)-{_DIGIT}[A-Za-z0-9_-]{{16,}}",  # Anthropic, OpenAI, OpenRouter, Langfuse
     r"sk-(?=[A-Za-z]{0,128}[0-9])[A-Za-z0-9]{20,}",  # OpenAI (older), DeepSeek, Moonshot, LiteLLM and others
     rf"sk-{_DIGIT}{_MIXED}[A-Za-z0-9_-]{{20,}}",
     rf"(?:gsk|xai|pplx|nvapi|r8|fw|tgp_v1|csk)[-_]{_DIGIT}[A-Za-z0-9_-]{{32,}}",  # Groq, xAI, NVIDIA, ...
@@ -27,15 +26,16 @@ _TOKENS: Final = (
 )
 # These cannot start by chance, so they count inside a word too.
 _ANYWHERE: Final = (
+    rf"sk-(?:ant|proj|svcacct|admin|or|lf)-{_DIGIT}[A-Za-z0-9_-]{{16,}}",  # Anthropic, OpenAI, OpenRouter, Langfuse
     r"AIza[A-Za-z0-9_-]{35}",  # Google API key
     r"ya29\.[A-Za-z0-9_.-]{20,}",  # Google OAuth access token
     # AWS access key id, and the secret key if it follows at once
-    r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?:[\s:,;/|\"']{1,4}[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+]))?",
+    r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?:(?P<gap>[\s:,;/|\"']{1,4})[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+]))?",
     r"gh[pousr]_[A-Za-z0-9]{36,}",  # GitHub
     r"github_pat_[A-Za-z0-9_]{22,}",  # GitHub, fine-grained
 )
 # JWT: three parts (JWS) or five (JWE).
-_JWT: Final = r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){0,2}"
+_JWT: Final = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[A-Za-z]))eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){0,2}"
 _SCHEMES: Final = (
     r"(?i:bearer)[ \t]+(?=[A-Za-z_.~+/-]{0,128}[0-9])(?P<bearer>[A-Za-z0-9._~+/-]{20,}={0,2})",
     r"(?i:basic)[ \t]+(?=[A-Za-z+/]{0,128}[0-9])(?=[a-z0-9+/]{0,128}[A-Z])(?P<basic>[A-Za-z0-9+/]{16,}={0,2})",
@@ -53,7 +53,17 @@ _PEM: Final = (
     rf"(?:{_GAP}*[A-Za-z0-9+/=]{{16,}})*(?:{_GAP}*[A-Za-z0-9+/=]*{_GAP}*-----END {_LABEL})?"
 )
 _SECRET: Final = re.compile(
-    "|".join((_PEM, _URL, *_SCHEMES, _NAMED, _JWT, *_ANYWHERE, rf"(?<![A-Za-z0-9])(?:{'|'.join(_TOKENS)})"))
+    "|".join(
+        (
+            _PEM,
+            _URL,
+            *_SCHEMES,
+            _NAMED,
+            _JWT,
+            *_ANYWHERE,
+            rf"(?:(?<![A-Za-z0-9])|(?<=\\[A-Za-z]))(?:{'|'.join(_TOKENS)})",
+        )
+    )
 )
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _GROUPS: Final = ("bearer", "basic", "in_url", "named")
@@ -101,6 +111,8 @@ def _starred(match: re.Match[str]) -> str:
             start = match.start(group) - match.start()
             end = match.end(group) - match.start()
             return match[0][:start] + STARS + match[0][end:]
+    if match["gap"] is not None:
+        return STARS + match["gap"] + STARS
     return STARS
 
 
