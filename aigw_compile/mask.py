@@ -35,7 +35,8 @@ _ANYWHERE: Final = (
     r"github_pat_[A-Za-z0-9_]{22,}",  # GitHub, fine-grained
 )
 # JWT: three parts (JWS) or five (JWE).
-_JWT: Final = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[A-Za-z]))eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+){0,2}"
+_PART: Final = r"[A-Za-z0-9_-]{8,}"
+_JWT: Final = rf"(?:(?<![A-Za-z0-9_-])|(?<=\\[A-Za-z]))eyJ{_PART}\.{_PART}\.{_PART}(?:\.[A-Za-z0-9_-]+){{0,2}}"
 _SCHEMES: Final = (
     r"(?i:bearer)[ \t]+(?=[A-Za-z_.~+/-]{0,128}[0-9])(?P<bearer>[A-Za-z0-9._~+/-]{20,}={0,2})",
     r"(?i:basic)[ \t]+(?=[A-Za-z+/]{0,128}[0-9])(?=[a-z0-9+/]{0,128}[A-Z])(?P<basic>[A-Za-z0-9+/]{16,}={0,2})",
