@@ -29,7 +29,9 @@ PLAN_CODES: Mapping[str, tuple[str, str, str]] = {
 def codes() -> dict[str, tuple[str, str, str]]:
     """Return every code: (severity, title, page)."""
     table: dict[str, tuple[str, str, str]] = {}
-    for own in (source.CODES, reading.CODES, validate.CODES, verify.CODES, PLAN_CODES):
+    for code, (severity, title, page) in source.CODES.items():
+        table[code] = (severity.name.lower(), title, page)
+    for own in (reading.CODES, validate.CODES, verify.CODES, PLAN_CODES):
         table.update(own)
     for rule in RULES:
         title, _, page = rule.page.partition("\n")
@@ -51,7 +53,10 @@ def _loss_page(path: str) -> str:
             lines.append(f"  {target.title}: {row.support.value}{tail}")
     security = any(f.security for f in features().values() if f.path == path)
     key = "acceptSecurity" if security else "accept"
-    lines += ["", f"A loss is an error until it is accepted, with a reason, in targets.TARGET.{key} of aigw-compile.yaml."]
+    lines += [
+        "",
+        f"A loss is an error until it is accepted, with a reason, in targets.TARGET.{key} of aigw-compile.yaml.",
+    ]
     return "\n".join(lines)
 
 
@@ -124,7 +129,9 @@ def _reached(build: Build, at: Pointer) -> Iterator[str]:
     for document in build.documents:
         places = [out for out, origin in source_map(document.body) if origin[: len(at)] == at]
         if not places:
-            places = [out for out, origin in source_map(document.body) if origin == at[: len(origin)] and len(origin) > 1]
+            places = [
+                out for out, origin in source_map(document.body) if origin == at[: len(origin)] and len(origin) > 1
+            ]
             places = [p for p in places if len(p) == max(map(len, places))]
         if places and document.filename != "secrets.json":
             sample = ", ".join(f"line {_line(document, p)}" for p in places[:3])
