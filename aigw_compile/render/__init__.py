@@ -53,7 +53,7 @@ def render(
     texts: Texts,
     *,
     colour: bool = False,
-    codes: Mapping[str, tuple[str, str, str]] | None = None,
+    codes: Mapping[str, tuple[object, str, str]] | None = None,
 ) -> str:
     """Return the findings as the format `name` has them. Raises KeyError where there is no such format.
 

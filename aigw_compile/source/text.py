@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from aigw_compile.diagnostic import Diagnostic, Pointer, Related, Severity, Span
+from aigw_compile.diagnostic import Diagnostic, Pointer, Related, Span
 from aigw_compile.source.codes import CODES
 
 _BOMS: Final = (
@@ -58,9 +58,7 @@ class Text:
         related: Sequence[Related] = (),
     ) -> Diagnostic:
         """Return a diagnostic of this file; its severity is that of `code` in CODES."""
-        return Diagnostic(
-            code, Severity[CODES[code][0].upper()], message, at, hint, tuple(related), on_key, self.span(start, end)
-        )
+        return Diagnostic(code, CODES[code][0], message, at, hint, tuple(related), on_key, self.span(start, end))
 
 
 def decode(raw: bytes | str, file: str) -> tuple[Text, list[Diagnostic]]:
