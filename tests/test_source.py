@@ -43,7 +43,7 @@ GOOD: list[tuple[str, Json]] = [
     ("[2026-01-31, 2026-01-31T12:00:00Z, =, 60s, 10Mi]", ["2026-01-31", "2026-01-31T12:00:00Z", "=", "60s", "10Mi"]),
     ("['1', \"true\", ! 1, !!str 2, !!int '3', !!float 4, !!bool true, !!null '', !!float 0x10]",
      ["1", "true", "1", "2", 3, 4.0, True, None, 16.0]),
-    ("on: [a]\noff: true", {"on": ["a"], "off": True}),
+    ("on: [a]\noff: true\nx: off", {"on": ["a"], "off": True, "x": "off"}),
     ('{"a":1,"b":[{"c":null}],"url":"http://x/?a=b#c"}', {"a": 1, "b": [{"c": None}], "url": "http://x/?a=b#c"}),
     ("{u: http://x:1/y, v: a#b, w: 'it''s'}", {"u": "http://x:1/y", "v": "a#b", "w": "it's"}),
     ("a: |\n  x\n   y\n\nb: >-\n  x\n  y\nc: |+\n  z\n\n", {"a": "x\n y\n", "b": "x y", "c": "z\n\n"}),
@@ -180,6 +180,11 @@ def test_every_code_has_a_case() -> None:
         assert isinstance(severity, Severity)
         assert title[0].islower() or title.startswith("%")
         assert page.endswith(".")
+
+
+def test_words_of_the_spec_language_need_no_quotes() -> None:
+    assert places("retries: {on: [timeout]}\npromptDecorator: {off: true}\nrules: {AIG5003: off}\n") == []
+    assert places("a: on\nb: Off\nOn: c\n") == [("AIG0014", 1, 4), ("AIG0014", 2, 4), ("AIG0014", 3, 1)]
 
 
 MESSAGES = [

@@ -76,8 +76,8 @@ CODES: Final[Mapping[str, tuple[Severity, str, str]]] = {
         "a plain word that YAML 1.1 readers take for something else",
         "Files are read by YAML 1.2 (core schema). Other tools that read the same file may follow YAML 1.1, where yes, "
         "no, on, off, y, n are booleans, 012 is octal, 1_000 is 1000, 12:30:45 is a number of seconds, and 2026-01-31 "
-        "is a date. Quotes make the meaning the same for all. The keys `on` and `off` are exempt: they are words of "
-        "the spec language.",
+        "is a date. Quotes make the meaning the same for all. The key `on` and the word "
+        "`off` are exempt: they belong to the spec language.",
     ),
     "AIG0015": (
         _ERROR,

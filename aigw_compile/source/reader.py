@@ -36,8 +36,8 @@ _DROPPED: Final[Any] = object()
 """In place of a key: its value is read, but nobody gets it, since the key is refused."""
 _OF_LIST: Final[Any] = object()
 """In place of a key: this is a list."""
-_OWN_WORDS: Final = frozenset(("on", "off"))
-"""Keys of the spec language that YAML 1.1 takes for booleans."""
+_OWN_WORDS: Final = frozenset(("on",))
+"""Keys of the spec language that YAML 1.1 takes for booleans; `off` is exempt everywhere, see scalars.py."""
 _CORE: Final = "tag:yaml.org,2002:"
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "null": (type(None),),
