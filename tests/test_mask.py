@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aigw_compile.diagnostic import Json
@@ -129,12 +129,14 @@ AROUND = st.text(alphabet=st.characters(codec="utf-8"), max_size=40)
 EDGE = st.sampled_from([" ", "\n", '"', "'", ":", "=", ",", "(", "[", "/", "\t", "|", "ä", ".", "\\n", "\\t"])
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(SHAPES)), AROUND, EDGE, EDGE, AROUND)
 def test_no_canary_gets_through(name: str, before: str, left: str, right: str, after: str) -> None:
     text = f"{before}{left}{written(name)}{right}{after}"
     assert SHAPES[name] not in scrub(text)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(AROUND, st.sampled_from([*map(written, SHAPES), *MISSES, STARS, "Bearer ", "sk-", "://a:", "\\n"]))
@@ -185,6 +187,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON, st.integers(8, 100))
 def test_a_quoted_value_is_short_and_holds_no_secret(value: Json, limit: int) -> None:
     text = shown(value, limit)

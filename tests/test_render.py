@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -312,6 +312,7 @@ DIAGNOSTICS = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(DIAGNOSTICS, max_size=4), st.text(max_size=80))
 def test_every_finding_can_be_rendered_and_written(found: list[Diagnostic], text: str) -> None:
     texts = {"f": text}

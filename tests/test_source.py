@@ -267,7 +267,7 @@ def test_hostile_text_ends_soon_and_without_a_traceback(text: str) -> None:
 
 
 @given(st.text(alphabet=st.sampled_from("ab:-?[]{},&*!|>'\"%@#\n\t \\.~<=1é\u2028\x00"), max_size=60))
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_no_text_makes_a_traceback(text: str) -> None:
     sources, found = parse(text, "a.yaml")
     lines = text.count("\n") + 1
@@ -279,6 +279,7 @@ def test_no_text_makes_a_traceback(text: str) -> None:
 
 
 @given(st.binary(max_size=60))
+@settings(deadline=None)
 def test_no_bytes_make_a_traceback(raw: bytes) -> None:
     for d in parse(raw, "a.yaml")[1]:
         assert d.span
