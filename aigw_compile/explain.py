@@ -51,7 +51,10 @@ def _loss_page(path: str) -> str:
             lines.append(f"  {target.title}: {row.support.value}{tail}")
     security = any(f.security for f in features().values() if f.path == path)
     key = "acceptSecurity" if security else "accept"
-    lines += ["", f"A loss is an error until it is accepted, with a reason, in targets.TARGET.{key} of aigw-compile.yaml."]
+    lines += [
+        "",
+        f"A loss is an error until it is accepted, with a reason, in targets.TARGET.{key} of aigw-compile.yaml.",
+    ]
     return "\n".join(lines)
 
 
@@ -124,7 +127,9 @@ def _reached(build: Build, at: Pointer) -> Iterator[str]:
     for document in build.documents:
         places = [out for out, origin in source_map(document.body) if origin[: len(at)] == at]
         if not places:
-            places = [out for out, origin in source_map(document.body) if origin == at[: len(origin)] and len(origin) > 1]
+            places = [
+                out for out, origin in source_map(document.body) if origin == at[: len(origin)] and len(origin) > 1
+            ]
             places = [p for p in places if len(p) == max(map(len, places))]
         if places and document.filename != "secrets.json":
             sample = ", ".join(f"line {_line(document, p)}" for p in places[:3])

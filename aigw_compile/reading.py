@@ -74,7 +74,9 @@ def open_project(arguments: Sequence[Path]) -> Opened:
         if path.name == FILENAME:
             if path.parent != root:
                 hint = f"{root / FILENAME} is the one that counts; move what is needed there".replace(f"{root}/", "")
-                diagnostics.append(_at_start(Diagnostic("AIG0101", Severity.ERROR, "a second project file", (), hint), name))
+                diagnostics.append(
+                    _at_start(Diagnostic("AIG0101", Severity.ERROR, "a second project file", (), hint), name)
+                )
             continue
         found, findings = read(path, name)
         if not found and findings and not asked_for and OURS.encode() not in _raw(path):
@@ -115,7 +117,13 @@ def _unknown_names(data: Json) -> Iterator[Diagnostic]:
             continue
         facts = manifest(name)
         for key, value in entry.items():
-            known = tuple(facts.profiles) if key == "profile" else facts.options[key].values if key in facts.options else None
+            known = (
+                tuple(facts.profiles)
+                if key == "profile"
+                else facts.options[key].values
+                if key in facts.options
+                else None
+            )
             if known is not None and str(value) not in known:
                 likely = nearest(str(value), known)
                 hint = (f'did you mean "{likely}"? ' if likely else "") + f"known: {', '.join(known)}"

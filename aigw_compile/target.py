@@ -143,9 +143,7 @@ def facts(name: str, profile: str = "", options: Mapping[str, str] | None = None
     profile = profile or m.default_profile
     chosen = {key: (options or {}).get(key, option.default) for key, option in m.options.items()}
     variants = (profile, *(f"{key}={value}" for key, value in chosen.items()))
-    rows = {
-        path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))
-    }
+    rows = {path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))}
     conditions = tuple(
         Condition(c["if"], c.get("than"), c["feature"], _capability(row))
         for c in m.raw.get("conditions", ())
@@ -169,15 +167,19 @@ def _variant(rule: Mapping[str, Any], variants: tuple[str, ...]) -> Mapping[str,
 
 def _capability(row: Mapping[str, Any]) -> Capability:
     return Capability(
-        Support(row["support"]), row.get("note", ""), row.get("nearest", ""), row.get("see", ""), bool(row.get("weaker"))
+        Support(row["support"]),
+        row.get("note", ""),
+        row.get("nearest", ""),
+        row.get("see", ""),
+        bool(row.get("weaker")),
     )
 
 
 def _read(name: str) -> Any:
     path = data.folder("targets") / name
     sources, diagnostics = parse(path.read_bytes(), name)
-    if diagnostics:
-        raise ValueError(f"{path}: {diagnostics[0]}")
+    if not sources:
+        raise ValueError(f"{path}: {diagnostics}")
     return sources[0].data
 
 

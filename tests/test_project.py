@@ -66,7 +66,9 @@ def test_sources_narrow_what_is_read(tmp_path: Path) -> None:
 def test_the_farthest_project_file_in_a_repository_counts(tmp_path: Path) -> None:
     root = tmp_path / "repo"
     tree(tmp_path, {"aigw-compile.yaml": "output: outside/", "repo/.git/HEAD": ""})
-    tree(root, {"aigw-compile.yaml": "output: top/", "teams/aigw-compile.yaml": "output: x/", "teams/a.yaml": spec("a")})
+    tree(
+        root, {"aigw-compile.yaml": "output: top/", "teams/aigw-compile.yaml": "output: x/", "teams/a.yaml": spec("a")}
+    )
     opened = open_project([root / "teams" / "a.yaml"])
     assert (opened.project.root, opened.project.output) == (root, "top/")
     assert codes(root) == ["AIG0101"]
@@ -87,7 +89,9 @@ def test_a_near_miss_is_an_error(tmp_path: Path, text: str, place: str) -> None:
     assert (found.code, found.place) == ("AIG0102", place)
 
 
-@pytest.mark.parametrize("text", ["apiVersion: gateway-operator.konghq.com/v1alpha1\nkind: AIGateway", "a: 1", "- 1", ""])
+@pytest.mark.parametrize(
+    "text", ["apiVersion: gateway-operator.konghq.com/v1alpha1\nkind: AIGateway", "a: 1", "- 1", ""]
+)
 def test_what_belongs_to_others_is_skipped(tmp_path: Path, text: str) -> None:
     tree(tmp_path, {"a.yaml": text})
     assert open_project([tmp_path]).diagnostics == ()

@@ -17,9 +17,13 @@ from aigw_compile.project import TargetChoice
 @click.command()
 @common.paths_argument
 @common.target_option
-@click.option("--output", type=click.Path(path_type=Path), help="Folder of the outputs (build/ or as the project says).")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder of the outputs (build/ or as the project says)."
+)
 @click.option("--check", "check_only", is_flag=True, help="Write nothing; end with 1 if an output is stale.")
-@click.option("--emit", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="Syntax of outputs.")
+@click.option(
+    "--emit", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="Syntax of outputs."
+)
 @click.option("--against", metavar="SIDE", help="Compare with this instead: git:REV, a folder or a spec.")
 @click.option("--diff/--no-diff", "with_diff", default=True, help="Write diff.json and diff.md beside the outputs.")
 @click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")

@@ -23,7 +23,9 @@ def command(folder: Path, placeholders: bool) -> None:
     try:
         asked = secretfiles.read(folder)
     except FileNotFoundError:
-        hint = ", ".join(str(p.parent) for p in sorted(folder.glob("**/secrets.json"))) or "run `aigw-compile build` first"
+        hint = (
+            ", ".join(str(p.parent) for p in sorted(folder.glob("**/secrets.json"))) or "run `aigw-compile build` first"
+        )
         raise click.UsageError(f"{folder} holds no secrets.json; it is the folder of one target: {hint}") from None
     except ValueError as wrong:
         raise click.ClickException(str(wrong)) from None
@@ -46,7 +48,9 @@ def _fetched(asked: Mapping[str, Any]) -> dict[str, str]:
         except SecretError as wrong:
             missing.append(f"  {secret['place']}: {wrong}")
     if missing:
-        raise click.ClickException("\n".join(["nothing was written, since not every secret could be fetched:", *missing]))
+        raise click.ClickException(
+            "\n".join(["nothing was written, since not every secret could be fetched:", *missing])
+        )
     return values
 
 

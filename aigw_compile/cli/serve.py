@@ -18,7 +18,9 @@ from aigw_compile.project import TargetChoice
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), default=Path("."))
 @click.option("--gateway", help="Which gateway, where PATH holds several.")
-@click.option("--mock-providers", is_flag=True, help="Built-in providers and made-up keys: nothing leaves this machine.")
+@click.option(
+    "--mock-providers", is_flag=True, help="Built-in providers and made-up keys: nothing leaves this machine."
+)
 @click.option("--address", help="Listen here instead (127.0.0.1 unless told otherwise).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead; 0 takes a free one.")
 def command(path: Path, gateway: str | None, mock_providers: bool, address: str | None, port: int | None) -> None:
@@ -39,9 +41,7 @@ def command(path: Path, gateway: str | None, mock_providers: bool, address: str 
     except config.ConfigError as wrong:
         raise click.ClickException(f"{path}: {wrong}") from None
     try:
-        code = server.serve(
-            loaded, address=address, port=port, mock=mock_providers, ready=_ready, environ=os.environ
-        )
+        code = server.serve(loaded, address=address, port=port, mock=mock_providers, ready=_ready, environ=os.environ)
     except server.StartError as wrong:
         raise click.ClickException(str(wrong)) from None
     raise click.exceptions.Exit(code)

@@ -116,9 +116,7 @@ def _model(m: ir.Model) -> Block:
             )
             for t in m.targets
         ],
-        "retries": Block(
-            m.retries.origin, {"attempts": m.retries.attempts, "on": [*m.retries.on], "backoff": backoff}
-        ),
+        "retries": Block(m.retries.origin, {"attempts": m.retries.attempts, "on": [*m.retries.on], "backoff": backoff}),
         "fallback": Block(m.fallback.origin, {"on": [*m.fallback.on], "response": static}),
         "timeouts": Block(
             m.timeouts.origin,
@@ -142,7 +140,7 @@ def _access(access: ir.Access | None) -> Block | None:
     def who(w: ir.Who | None) -> Block | None:
         return w and Block(w.origin, {"groups": [*w.groups], "consumers": [*w.consumers]})
 
-    origin = (access.allow or access.deny)
+    origin = access.allow or access.deny
     return Block(origin.origin[:-1] if origin else (), {"allow": who(access.allow), "deny": who(access.deny)})
 
 

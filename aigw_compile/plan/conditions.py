@@ -60,9 +60,7 @@ def guard_pattern_longer_than(gateway: ir.Gateway, most: int) -> Iterator[Pointe
     """A pattern of more than `most` characters."""
     for guard in _guards(gateway):
         for field in ("deny", "allow"):
-            yield from (
-                (*guard.origin, field, i) for i, text in enumerate(getattr(guard, field)) if len(text) > most
-            )
+            yield from ((*guard.origin, field, i) for i, text in enumerate(getattr(guard, field)) if len(text) > most)
 
 
 def guards_at_several_places(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:

@@ -19,4 +19,6 @@ LOWER: Mapping[str, Callable[[Any, Pointer, str], ir.Policies]] = {
 
 def lower(data: Mapping[str, Any], at: Pointer, scope: str) -> ir.Policies:
     """Turn a `policies` object into nodes, in the order of the registry."""
-    return tuple(node for field, make in LOWER.items() if field in data for node in make(data[field], (*at, field), scope))
+    return tuple(
+        node for field, make in LOWER.items() if field in data for node in make(data[field], (*at, field), scope)
+    )

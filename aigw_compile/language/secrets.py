@@ -1,0 +1,140 @@
+"""SecretRef and vaults: where a secret is, never the secret itself."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, model_validator
+
+from aigw_compile.language.base import AVAILABILITY, BEHAVIOUR, Duration, Later, Name, Strict, Url, field, later
+
+MOVED = {"added": ["behaviour"], "removed": ["breaking"], "changed": ["behaviour"]}
+FORMS = ("env", "file", "vault", "kubernetes")
+
+
+class KubernetesSecret(Strict):
+    name: Name = field("Name of the Secret.", MOVED)
+    key: str = field("Key inside the Secret.", MOVED, min_length=1)
+
+
+class SecretRef(Strict):
+    """Names the place of a secret: exactly one of env, file, vault or kubernetes. The secret itself cannot be written."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-aigw-secret": True,
+            "x-aigw-one-of": list(FORMS),
+            "oneOf": [{"required": [form]} for form in FORMS],
+            "dependentRequired": {"vault": ["key"], "key": ["vault"], "property": ["vault"], "version": ["vault"]},
+        }
+    )
+
+    env: str = field(
+        "Environment variable that holds the secret.",
+        MOVED,
+        unset=True,
+        example="OPENAI_API_KEY",
+        pattern="^[A-Za-z_][A-Za-z0-9_]*$",
+    )
+    file: str = field(
+        "Absolute path of a file that holds the secret.",
+        MOVED,
+        unset=True,
+        example="/run/secrets/key",
+        pattern="^/[^\\x00]+$",
+    )
+    vault: Name = field("Name of a vault of this gateway.", MOVED, unset=True)
+    key: str = field("Path of the entry in the vault.", MOVED, unset=True, min_length=1, example="llm/openai")
+    property: str = field("Property inside the entry.", MOVED, unset=True, min_length=1, example="api_key")
+    version: str = field("Version of the entry; the newest if absent.", MOVED, unset=True, min_length=1)
+    kubernetes: KubernetesSecret = field("A Kubernetes Secret and a key in it.", MOVED, unset=True)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> SecretRef:
+        given = self.model_fields_set
+        if len(given & set(FORMS)) != 1 or ("vault" in given) != ("key" in given):
+            raise ValueError("exactly one of env, file, vault or kubernetes; a vault needs a key")
+        if given & {"property", "version"} and "vault" not in given:
+            raise ValueError("property and version need a vault")
+        return self
+
+
+class EnvVault(Strict):
+    prefix: str = field(
+        "Put before the key to make the variable's name.", MOVED, unset=True, pattern="^[A-Za-z_][A-Za-z0-9_]*$"
+    )
+
+
+class AwsVault(Strict):
+    region: str = field(
+        "AWS region.",
+        {"changed": ["behaviour", "data-residency"], "added": ["behaviour"], "removed": ["breaking"]},
+        min_length=1,
+        example="eu-west-1",
+    )
+    endpointUrl: Url = field("Address of Secrets Manager, where it is not AWS's own.", BEHAVIOUR, unset=True)
+    roleArn: str = field("Role to assume.", BEHAVIOUR, unset=True, pattern="^arn:[^\\s]+$")
+
+
+class HashicorpAuth(Strict):
+    method: Literal["token", "kubernetes", "approle"] = field("How the gateway logs in.", BEHAVIOUR)
+    role: str = field("Role to log in as.", BEHAVIOUR, unset=True, min_length=1)
+    token: SecretRef = field("The token, for method token; an env or a file.", MOVED, unset=True)
+    roleId: SecretRef = field("The role id, for method approle; an env or a file.", MOVED, unset=True)
+    secretId: SecretRef = field("The secret id, for method approle; an env or a file.", MOVED, unset=True)
+
+
+class HashicorpVault(Strict):
+    address: Url = field("Address of the server.", BEHAVIOUR, example="https://vault.internal:8200")
+    mount: str = field("Mount of the secrets engine.", BEHAVIOUR, "secret", min_length=1)
+    kvVersion: Literal[1, 2] = field("Version of the key-value engine.", BEHAVIOUR, 2)
+    namespace: str = field("Namespace (Enterprise).", BEHAVIOUR, unset=True, min_length=1)
+    auth: HashicorpAuth = field("How the gateway logs in.", BEHAVIOUR, unset=True)
+
+
+BLOCKS = {"env": "env", "aws": "aws", "hashicorp": "hashicorp"}
+NEEDED = ("aws", "hashicorp")
+
+
+class Vault(Strict):
+    """A place where secrets are kept. Only the block named like its type may stand."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {
+                    "if": {"properties": {"type": {"const": kind}}, "required": ["type"]},
+                    "then": {
+                        "properties": {
+                            other: {"not": {}, "x-aigw-only-with": f"type: {other}"}
+                            for other in BLOCKS
+                            if other != kind
+                        },
+                        **({"required": [kind]} if kind in NEEDED else {}),
+                    },
+                }
+                for kind in BLOCKS
+            ]
+        }
+    )
+
+    name: Name = field(
+        "Name that SecretRefs use.", {"added": ["cosmetic"], "removed": ["breaking"], "changed": ["behaviour"]}
+    )
+    type: Literal["env", "aws", "hashicorp"] = field(
+        "Kind of vault.", BEHAVIOUR, extra={"x-aigw-later-values": ["gcp", "azure"]}
+    )
+    env: EnvVault = field("Settings of type env.", BEHAVIOUR, unset=True)
+    aws: AwsVault = field("Settings of type aws (Secrets Manager).", BEHAVIOUR, unset=True)
+    hashicorp: HashicorpVault = field("Settings of type hashicorp.", BEHAVIOUR, unset=True)
+    gcp: Later = later("Settings of type gcp (Secret Manager).")
+    azure: Later = later("Settings of type azure (Key Vault).")
+    refresh: Duration = field("How often secrets are read again.", AVAILABILITY, unset=True, example="5m")
+    configRef: Later = later("A part to take settings from.")
+
+    @model_validator(mode="after")
+    def _one_block(self) -> Vault:
+        given = self.model_fields_set & set(BLOCKS)
+        if given - {self.type} or (self.type in NEEDED and self.type not in given):
+            raise ValueError("the block named like the type, and no other")
+        return self

@@ -1,0 +1,106 @@
+"""schemas/aigateway.schema.json as values: what stands at a place, defaults filled in, list types, secrets, and what changes mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+from aigw_compile import data
+from aigw_compile.diagnostic import Json, Pointer
+
+Schema = Mapping[str, Any]
+
+
+@cache
+def document_schema(name: str = "aigateway.schema.json") -> dict[str, Any]:
+    """Return a schema of schemas/ as it was written."""
+    schema: dict[str, Any] = json.loads((data.folder("schemas") / name).read_bytes())
+    return schema
+
+
+def follow(node: Any, root: Schema | None = None) -> dict[str, Any]:
+    """Return a subschema with its `$ref` followed; what stands beside the reference wins."""
+    root = root or document_schema()
+    if not isinstance(node, dict):
+        return {}
+    while "$ref" in node:
+        beside = {key: value for key, value in node.items() if key != "$ref"}
+        target: Any = root
+        for step in node["$ref"].removeprefix("#/").split("/"):
+            target = target[step]
+        node = {**target, **beside}
+    return node
+
+
+@cache
+def field(pointer: Pointer) -> dict[str, Any] | None:
+    """Return the subschema of a place in a document, or None where the language has no such place."""
+    if not pointer:
+        return document_schema()
+    above = field(pointer[:-1])
+    if above is None:
+        return None
+    step = pointer[-1]
+    if isinstance(step, int):
+        found = above.get("items")
+    else:
+        found = above.get("properties", {}).get(step)
+        extra = above.get("additionalProperties")
+        found = found if found is not None else extra if isinstance(extra, dict) else None
+    return follow(found) if isinstance(found, dict) else None
+
+
+def general(pointer: Pointer) -> Pointer:
+    """Return a place with every list position as 0, so that what is remembered of it serves all items."""
+    return tuple(0 if isinstance(step, int) else step for step in pointer)
+
+
+def list_type(pointer: Pointer) -> str:
+    """Return map (keyed by name), set or atomic for the list at a place."""
+    found = field(general(pointer)) or {}
+    return str(found.get("x-kubernetes-list-type", "atomic"))
+
+
+def is_secret(pointer: Pointer) -> bool:
+    """Say whether a SecretRef stands at a place."""
+    return bool((field(general(pointer)) or {}).get("x-aigw-secret"))
+
+
+def change(pointer: Pointer) -> Mapping[str, list[str]] | None:
+    """Return what changes of a field mean: event -> classes; None where nothing is declared."""
+    found = field(general(pointer))
+    declared: Mapping[str, list[str]] | None = found.get("x-aigw-change") if found else None
+    return declared
+
+
+def with_defaults(document: Json) -> Json:
+    """Return a deep copy with the schema's defaults filled in; an object that nobody wrote is not made up."""
+    return _filled(deepcopy(document), document_schema())
+
+
+def _filled(value: Any, schema: Schema) -> Any:
+    if isinstance(value, dict):
+        for key, inner in _properties(schema):
+            if key in value:
+                value[key] = _filled(value[key], inner)
+            elif "default" in inner:
+                value[key] = _filled(deepcopy(inner["default"]), inner)
+    elif isinstance(value, list) and "items" in schema:
+        items = follow(schema["items"])
+        if items.get("properties"):
+            return [_filled(item, items) for item in value]
+    return value
+
+
+def _properties(schema: Schema) -> tuple[tuple[str, dict[str, Any]], ...]:
+    key = id(schema.get("properties"))
+    if key not in _PROPERTIES:
+        _PROPERTIES[key] = tuple((name, follow(inner)) for name, inner in schema.get("properties", {}).items())
+    return _PROPERTIES[key]
+
+
+_PROPERTIES: dict[int, tuple[tuple[str, dict[str, Any]], ...]] = {}
+"""Properties with their references followed, once for each place of the schema (which is kept for the whole run)."""

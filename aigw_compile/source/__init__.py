@@ -1,0 +1,166 @@
+"""YAML text to plain data, and a place for every key and value."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from yaml.error import YAMLError
+
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span, named
+from aigw_compile.source.codes import CODES
+from aigw_compile.source.text import Text, decode, display
+
+if TYPE_CHECKING:
+    from aigw_compile.source.places import Place
+
+__all__ = ["CODES", "LARGEST", "Source", "display", "parse", "read"]
+
+LARGEST: Final = 8 * 1024 * 1024
+"""Bytes of a file, at most."""
+
+
+class _File:
+    """One file's text, and its places as soon as somebody asks for one."""
+
+    __slots__ = ("_places", "text")
+
+    def __init__(self, text: Text) -> None:
+        self.text = text
+        self._places: list[Place] | None = None
+
+    def span(self, index: int, pointer: Pointer, on_key: bool) -> Span:
+        from aigw_compile.source import places
+
+        if self._places is None:
+            self._places = places.places(self.text)
+        return places.span(self.text, self._places[index], pointer, on_key)
+
+
+class Source:
+    """One YAML document of one file. Nobody changes it, nor its data."""
+
+    __slots__ = ("_file", "data", "file", "index")
+
+    file: str
+    """The path as it is shown in messages: posix, relative to the root of the project."""
+    index: int
+    """Which document of the file this is; from 0, and empty or broken ones count too."""
+    data: Json
+    """None, bool, int, float, str, list or dict with str keys; no object stands in it twice."""
+
+    def __init__(self, file: str, index: int, data: Json, held: _File) -> None:
+        self.file = file
+        self.index = index
+        self.data = data
+        self._file = held
+
+    def __repr__(self) -> str:
+        return f"Source({self.file!r}, {self.index})"
+
+    @property
+    def text(self) -> str:
+        """The text of the whole file, as spans count it (without a byte order mark)."""
+        return self._file.text.content
+
+    def span(self, pointer: Pointer, *, on_key: bool = False) -> Span:
+        """Return where the value at `pointer` stands, or its key.
+
+        Where the pointer does not exist, it is the place of what should hold it: the key above it, or a list item.
+        Inside an alias it is the place of what the alias repeats.
+        """
+        return self._file.span(self.index, pointer, on_key)
+
+    def locate(self, diagnostic: Diagnostic) -> Diagnostic:
+        """Return `diagnostic` with its span, its place as people write it, and the spans of what is related to it."""
+        span = diagnostic.span or self.span(diagnostic.at, on_key=diagnostic.on_key)
+        related = tuple(
+            r._replace(span=self.span(r.at, on_key=diagnostic.on_key)) if r.span is None and r.at else r
+            for r in diagnostic.related
+        )
+        place = diagnostic.place or named(diagnostic.at, self.data)
+        return diagnostic._replace(span=span, related=related, place=place)
+
+
+def parse(raw: bytes | str, file: str) -> tuple[list[Source], list[Diagnostic]]:
+    """Return the documents of `raw` and all findings, in the order of their places, with their spans.
+
+    A document with a syntax error, or with too many or too deep values, is left out, and so is an empty one. Values
+    that cannot be used (infinity, a number out of range, an alias to nothing) are None; of a key that stands twice
+    the first one counts; the key of a merge is left out with its value.
+    """
+    from aigw_compile.source import reader, syntax, walk
+
+    text, found = decode(raw, file)
+    held = _File(text)
+    sources: list[Source] = []
+    one = reader.Reader(text, found)
+
+    def build(get_event: walk.GetEvent, event: Any, index: int, offset: int) -> None:
+        if event.version and tuple(event.version) != (1, 2):
+            version = ".".join(map(str, event.version))
+            start = text.content.find("%YAML", offset + event.start_mark.index)
+            end = start + len(f"%YAML {version}")
+            message = f"%YAML {version} has no effect: files are read by YAML 1.2"
+            found.append(text.finding("AIG0024", message, start, end, "remove the line, or write %YAML 1.2"))
+        before = len(found)
+        data: Any = None
+        try:
+            data = one.document(get_event, offset)
+            if data is not reader.EMPTY:
+                sources.append(Source(file, index, cast(Json, data), held))
+        finally:
+            whole = Source(file, index, None if data is reader.EMPTY else data, held)
+            found[before:] = [whole.locate(d) for d in found[before:]]
+
+    def failed(error: YAMLError, offset: int) -> None:
+        told = syntax.explain(error, offset, text)
+        if told not in found[-1:]:
+            found.append(told)
+
+    try:
+        walk.walk(text.content, build, failed)
+    except walk.TooManyDocuments as many:
+        message = f"more than {walk.MOST_DOCUMENTS:,} documents in one file"
+        found.append(text.finding("AIG0021", message, many.index, many.index + 3, "split the file"))
+    return sources, sorted(found, key=_order)
+
+
+def read(path: Path, file: str) -> tuple[list[Source], list[Diagnostic]]:
+    """Return what `parse` makes of the file at `path`, or the finding that says why it cannot be read.
+
+    A path that is no regular file is never opened, so that a pipe cannot make the compiler wait.
+    """
+    try:
+        about = os.stat(path)
+        if stat.S_ISDIR(about.st_mode):
+            return [], [_unread(file, "AIG0001", "this is a folder, not a file")]
+        if not stat.S_ISREG(about.st_mode):
+            return [], [_unread(file, "AIG0001", "this is no regular file")]
+        with open(path, "rb") as stream:
+            raw = stream.read(LARGEST + 1)
+    except OSError as error:
+        reason = {
+            FileNotFoundError: "the file does not exist",
+            PermissionError: "the file may not be read: permission denied",
+            NotADirectoryError: "a part of the path is a file, not a folder",
+        }.get(type(error), f"the file cannot be read: {error.strerror or type(error).__name__}")
+        return [], [_unread(file, "AIG0001", reason)]
+    except ValueError:
+        return [], [_unread(file, "AIG0001", "this is no path: it contains a NUL character")]
+    if len(raw) > LARGEST:
+        size = f"{about.st_size / 1024 / 1024:.1f} MiB"
+        message = f"the file is too large: {size}, and at most {LARGEST // 1024 // 1024} MiB are read"
+        return [], [_unread(file, "AIG0002", message, "split it, or keep it out of the sources")]
+    return parse(raw, file)
+
+
+def _unread(file: str, code: str, message: str, hint: str = "") -> Diagnostic:
+    return Diagnostic(code, Severity[CODES[code][0].upper()], message, hint=hint, span=Span(file, 1, 1, 1, 1))
+
+
+def _order(diagnostic: Diagnostic) -> tuple[int, int, int, str]:
+    span = diagnostic.span
+    return (span.line, span.column, -diagnostic.severity, diagnostic.code) if span else (0, 0, 0, diagnostic.code)
