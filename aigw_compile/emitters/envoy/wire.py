@@ -47,7 +47,8 @@ def duration(seconds: float) -> str:
 def lua(origin: Pointer, name: str, *assets: str) -> Block:
     """Return a Lua filter made of constant files; what differs by gateway reaches it as the data of a route."""
     text = "".join(asset("envoy", f"{part}.lua") for part in assets)
-    return extension(origin, name, LUA, {"default_source_code": {"inline_string": text}})
+    # By default Envoy looks for a route again after each change of a header; the script says itself when it wants that.
+    return extension(origin, name, LUA, {"default_source_code": {"inline_string": text}, "clear_route_cache": False})
 
 
 def lua_data(origin: Pointer, name: str, data: Json) -> Block:

@@ -2,8 +2,9 @@
 -- for it), tokens are settled, the static answer is given when every target failed. Headers of the tiers end here.
 local function count(value) return type(value) == 'number' and value >= 0 and value or 0 end
 
-local function note_usage(metadata, usage)
+local function note_usage(h, usage)
   if not is_object(usage) then return nil end
+  local metadata = h:streamInfo():dynamicMetadata()
   local total = usage.total_tokens or count(usage.prompt_tokens) + count(usage.completion_tokens)
   metadata:set('aigw', 'input_tokens', count(usage.prompt_tokens))
   metadata:set('aigw', 'output_tokens', count(usage.completion_tokens))
@@ -27,10 +28,10 @@ local function renamed(text, members, doc, name)
 end
 
 -- One `data:` line of a stream: what goes on to the client (nil: nothing), and the tokens that it names.
-local function event(json, asked, metadata)
+local function event(h, json, asked)
   local ok, doc, _, members = pcall(decode, json)
   if not ok or not is_object(doc) then return json, nil end
-  local tokens = note_usage(metadata, doc.usage)
+  local tokens = note_usage(h, doc.usage)
   if doc.usage ~= nil and not asked.usage then
     if is_array(doc.choices) and #doc.choices == 0 then return nil, tokens end
     json = without(json, members[doc].usage)
@@ -40,7 +41,7 @@ local function event(json, asked, metadata)
   return renamed(json, members, doc, asked.model), tokens
 end
 
-local function pass_stream(h, asked, held, metadata)
+local function pass_stream(h, asked, held)
   local rest, dropped, tokens = '', false, nil
   h:headers():remove('content-length')
   for chunk in h:bodyChunks() do
@@ -54,7 +55,7 @@ local function pass_stream(h, asked, held, metadata)
       from = stop + 1
       local lead, json = match(line, '^(data: ?)({.*})%s*$')
       if json then
-        local text, seen_tokens = event(json, asked, metadata)
+        local text, seen_tokens = event(h, json, asked)
         tokens = seen_tokens or tokens
         dropped = text == nil
         if text then out[#out + 1] = lead .. text .. '\n' end
@@ -71,13 +72,14 @@ local function pass_stream(h, asked, held, metadata)
   settle(held, tokens)
 end
 
-local function pass_json(h, asked, held, metadata)
+local function pass_json(h, asked, held)
   local body = h:body()
   local text = body and body:getBytes(0, body:length()) or ''
   local ok, doc, _, members = pcall(decode, text)
   if not ok or not is_object(doc) then return settle(held, nil) end
-  settle(held, note_usage(metadata, doc.usage))
-  h:headers():replace('content-length', tostring(body:setBytes(renamed(text, members, doc, asked.model))))
+  settle(held, note_usage(h, doc.usage))
+  local size = body:setBytes(renamed(text, members, doc, asked.model))
+  h:headers():replace('content-length', tostring(size))
 end
 
 local function static_chunk(asked, choices, usage)
@@ -103,7 +105,8 @@ local function static_answer(h, asked, held, static)
   headers:replace('content-type', asked.stream and 'text/event-stream' or 'application/json')
   headers:remove('retry-after')
   headers:replace('x-aigw-fallback', 'static')
-  headers:replace('content-length', tostring(h:body(true):setBytes(body)))
+  local size = h:body(true):setBytes(body)
+  h:headers():replace('content-length', tostring(size))
 end
 
 local function run_response(h)
@@ -126,8 +129,8 @@ local function run_response(h)
   end
   if headers:get(':status') ~= '200' then return settle(state.held, 0) end
   if (headers:get('content-type') or ''):find('text/event-stream', 1, true) then
-    return pass_stream(h, asked, state.held, metadata)
+    return pass_stream(h, asked, state.held)
   end
-  pass_json(h, asked, state.held, metadata)
+  pass_json(h, asked, state.held)
 end
 envoy_on_response = guarded_reply(run_response)

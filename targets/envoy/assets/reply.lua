@@ -39,13 +39,13 @@ local function guarded_reply(run)
 end
 
 -- The data of a route, read once: converting it for every request would cost more than the request.
-local seen = {}
+local known = {}
 local function data_of(h)
   local context = h:filterContext()
   local id = context and context:get('id')
   if not id then return nil end
-  if not seen[id] then seen[id] = context:get('data') end
-  return seen[id]
+  if not known[id] then known[id] = context:get('data') end
+  return known[id]
 end
 
 local function keep_only(headers, wanted)

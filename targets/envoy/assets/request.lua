@@ -1,9 +1,9 @@
 -- Steps 4 to 8 and 11: read the body once, find the model, hold access, name the counters, show the texts to the guards,
--- edit the body by span, and choose the model's route.
+-- edit the body by span, and choose the model's route (Envoy finds no route without x-forwarded-proto).
 local function kept(name)
   return name:sub(1, 1) == ':' or name == 'content-type' or name == 'accept'
     or name == 'traceparent' or name == 'tracestate' or name == 'idempotency-key'
-    or name == 'x-request-id' or name == 'host' or name:sub(1, 7) == 'openai-'
+    or name == 'x-request-id' or name == 'x-forwarded-proto' or name:sub(1, 7) == 'openai-'
 end
 
 -- Header values are plain ASCII without spaces, whatever a name is made of.
@@ -148,6 +148,7 @@ local function run(h)
   end
   local buffer = h:body()
   local text = buffer and buffer:getBytes(0, buffer:length()) or ''
+  headers = h:headers() -- what was fetched before a wait is dead after it
   local ok, doc, spans, members = pcall(decode, text)
   if not ok then return invalid(h, '400', 'invalid_json', 'The body is not valid JSON.') end
   if not is_object(doc) or type(doc.model) ~= 'string' then

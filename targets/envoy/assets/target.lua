@@ -18,12 +18,13 @@ local function unescape(text)
 end
 
 local function request(h)
+  local buffer = h:body()
+  local text = buffer:getBytes(0, buffer:length())
+  -- After the wait for the body: what was fetched before a wait is dead after it.
   local headers, data = h:headers(), data_of(h)
   local first, last = match(headers:get('x-aigw-edit') or '', '^(%d+),(%d+)$')
   local asked = unescape(headers:get('x-aigw-asked') or '')
   local model = data.model == '*' and asked or data.model
-  local buffer = h:body()
-  local text = buffer:getBytes(0, buffer:length())
   text = sub(text, 1, tonumber(first) - 1) .. quoted(model) .. sub(text, tonumber(last) + 1)
   keep_only(headers, function(name)
     return name:sub(1, 1) == ':' or name == 'content-type' or name == 'accept' or name == 'traceparent'
@@ -44,7 +45,8 @@ end
 envoy_on_request = guarded(request)
 
 local function put(h, text)
-  h:headers():replace('content-length', tostring(h:body(true):setBytes(text)))
+  local size = h:body(true):setBytes(text)
+  h:headers():replace('content-length', tostring(size))
 end
 
 local function body_text(h)
