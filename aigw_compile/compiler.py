@@ -11,18 +11,17 @@ Every step returns diagnostics beside its result; an exception is a mistake of o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from aigw_compile import ir
-from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, failed
+from aigw_compile.diagnostic import Diagnostic, Related, Severity, failed
 from aigw_compile.document import Document
 from aigw_compile.emitters import emitter
 from aigw_compile.lower import lower
 from aigw_compile.plan import Plan, plan
 from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.prune import pruned
-from aigw_compile.reading import Opened, open_project
+from aigw_compile.reading import Opened, open_project, open_projects
 from aigw_compile.resolve import resolve
 from aigw_compile.rules import run_data, run_gateway
 from aigw_compile.schema import with_defaults
@@ -67,8 +66,8 @@ def check_document(source: Source, project: Project | None = None) -> Checked:
     source = resolve(source)
     findings = [*validate(source.data), *run_data(source.data)]
     broken = failed(findings)
-    whole = pruned(source.data, findings, validate) if broken else source.data
-    gateway = lower(with_defaults(whole)) if isinstance(whole, dict) else None
+    whole = with_defaults(pruned(source.data, findings, validate) if broken else source.data)
+    gateway = lower(whole) if isinstance(whole, dict) else None
     if gateway is not None:
         findings += run_gateway(gateway)
     findings = [*_levelled(findings, project)]
@@ -155,21 +154,17 @@ def _doubles(checked: Sequence[Checked]) -> Iterator[Diagnostic]:
         first.setdefault(one.name, one)
 
 
-def written(data: Json) -> Json:
-    """Return what a target folder keeps of the spec, so that the next build can say what a change means."""
-    return data
-
-
 __all__ = [
     "Build",
     "Checked",
     "Opened",
-    "Path",
+    "Project",
     "build",
     "check",
     "check_document",
     "check_text",
     "choices",
     "open_project",
+    "open_projects",
     "unused_accepts",
 ]

@@ -93,10 +93,7 @@ def _walk(pointer: Pointer, data: Json) -> Iterator[tuple[str | int, Json]]:
 
 def value_at(pointer: Pointer, data: Json) -> Json:
     """Return what stands at `pointer`, or None where nothing does."""
-    found = data
-    for _, found in _walk(pointer, data):
-        continue
-    return found
+    return [data, *(inner for _, inner in _walk(pointer, data))][-1]
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -29,7 +29,9 @@ PLAN_CODES: Mapping[str, tuple[str, str, str]] = {
 def codes() -> dict[str, tuple[str, str, str]]:
     """Return every code: (severity, title, page)."""
     table: dict[str, tuple[str, str, str]] = {}
-    for own in (source.CODES, reading.CODES, validate.CODES, verify.CODES, PLAN_CODES):
+    for code, (severity, title, page) in source.CODES.items():
+        table[code] = (severity.name.lower(), title, page)
+    for own in (reading.CODES, validate.CODES, verify.CODES, PLAN_CODES):
         table.update(own)
     for rule in RULES:
         title, _, page = rule.page.partition("\n")

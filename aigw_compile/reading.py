@@ -58,22 +58,51 @@ class Opened(NamedTuple):
     skipped: int
     """How many documents and files belong to others."""
     project_source: Source | None
+    shown_from: Path
+    """The folder that file names in messages are relative to: the root, or a folder with several projects."""
 
 
-def open_project(arguments: Sequence[Path]) -> Opened:
-    """Read everything below the arguments. Raises FileNotFoundError for an argument that is not there."""
+def open_projects(arguments: Sequence[Path]) -> list[Opened]:
+    """Read everything below the arguments: one project, or several where a folder without a project file holds some.
+
+    Raises FileNotFoundError for an argument that is not there.
+    """
     for argument in arguments:
         if not argument.exists():
             raise FileNotFoundError(argument)
     root = root_of(arguments)
-    project, source, diagnostics = _project(root)
+    inner = _projects_below(root, arguments) if not (root / FILENAME).is_file() else []
+    own = open_project(arguments, without=inner)
+    below = [open_project([folder], shown_from=root) for folder in inner]
+    return [*below, own] if own.documents or own.diagnostics or not below else below
+
+
+def _projects_below(root: Path, arguments: Sequence[Path]) -> list[Path]:
+    """The outermost folders below the arguments that have a project file."""
+    found: list[Path] = []
+    for top in sorted({a.resolve() for a in arguments if a.is_dir()}):
+        for folder, names, files in os.walk(top):
+            if FILENAME in files and Path(folder) != root:
+                found.append(Path(folder))
+                names.clear()
+            names[:] = sorted(n for n in names if not n.startswith("."))
+    return found
+
+
+def open_project(arguments: Sequence[Path], *, without: Sequence[Path] = (), shown_from: Path | None = None) -> Opened:
+    """Read everything below the arguments that belongs to one project, but for what stands below `without`."""
+    root = root_of(arguments)
+    shown_root = shown_from or root
+    project, source, diagnostics = _project(root, shown_root)
     documents: list[Source] = []
     skipped = 0
     for path, asked_for in _files(project, arguments):
-        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+        if any(path.is_relative_to(folder) for folder in without):
+            continue
+        name = _shown(path, shown_root)
         if path.name == FILENAME:
             if path.parent != root:
-                hint = f"{root / FILENAME} is the one that counts; move what is needed there".replace(f"{root}/", "")
+                hint = f"the one that counts is {_shown(root / FILENAME, shown_root)}; move what is needed there"
                 diagnostics.append(
                     _at_start(Diagnostic("AIG0101", Severity.ERROR, "a second project file", (), hint), name)
                 )
@@ -91,14 +120,18 @@ def open_project(arguments: Sequence[Path]) -> Opened:
                 documents.append(document)
             else:
                 skipped += 1
-    return Opened(project, tuple(documents), tuple(diagnostics), skipped, source)
+    return Opened(project, tuple(documents), tuple(diagnostics), skipped, source, shown_root)
 
 
-def _project(root: Path) -> tuple[Project, Source | None, list[Diagnostic]]:
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _project(root: Path, shown_root: Path) -> tuple[Project, Source | None, list[Diagnostic]]:
     path = root / FILENAME
     if not path.is_file():
         return Project(root), None, []
-    sources, diagnostics = read(path, FILENAME)
+    sources, diagnostics = read(path, _shown(path, shown_root))
     if not sources:
         return Project(root), None, diagnostics
     source = sources[0]

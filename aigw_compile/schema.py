@@ -26,6 +26,7 @@ def follow(node: Any, root: Schema | None = None) -> dict[str, Any]:
     root = root or document_schema()
     if not isinstance(node, dict):
         return {}
+    node = dict(node)
     while "$ref" in node:
         beside = {key: value for key, value in node.items() if key != "$ref"}
         target: Any = root
@@ -78,7 +79,8 @@ def change(pointer: Pointer) -> Mapping[str, list[str]] | None:
 
 def with_defaults(document: Json) -> Json:
     """Return a deep copy with the schema's defaults filled in; an object that nobody wrote is not made up."""
-    return _filled(deepcopy(document), document_schema())
+    filled: Json = _filled(deepcopy(document), document_schema())
+    return filled
 
 
 def _filled(value: Any, schema: Schema) -> Any:

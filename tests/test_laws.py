@@ -74,7 +74,7 @@ def test_nothing_is_lost_in_silence(folder: Path, choice: TargetChoice) -> None:
         emitted = {origin for d in built.documents for _, origin in source_map(d.body)}
         reported = {loss.at for loss in built.plan.losses}
         for ask in asks(checked.source.data):
-            around = {ask.at[:n] for n in range(3, len(ask.at) + 1)} | {ask.at}
+            around = {ask.at[:n] for n in range(2, len(ask.at) + 1)} | {ask.at}
             assert around & (emitted | reported) or len(ask.at) <= 2, named(ask.at, checked.source.data)
 
 

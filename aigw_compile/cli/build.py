@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
@@ -52,63 +54,83 @@ def command(
     the target's own binary (Envoy, with the extra "envoy").
     """
     failing = comparing.classes_of(fail_on)
-    opened = compiler.open_project(common.existing(paths))
-    project = opened.project
-    checked, general = compiler.check(opened)
-    findings: list[Diagnostic] = [*general, *(d for one in checked for d in one.diagnostics)]
-    if not checked and not failed(findings):
-        findings.append(Diagnostic("AIG0104", Severity.ERROR, f"no gateway found ({opened.skipped} other documents)"))
-    wanted = compiler.choices(project, targets)
-    old = comparing.side_of(against, project, wanted) if against else None
-    folder = output or project.root / project.output
-    progress = common.Progress(len(checked) * len(wanted))
-    folders: dict[Path, Sequence[Document]] = {}
-    all_builds: list[compiler.Build] = []
-    stale: list[str] = []
-    failing_changes = 0
-    for one in checked:
-        if one.gateway is None:
-            continue
-        builds: list[compiler.Build] = []
-        for choice in wanted:
-            progress.step(len(all_builds) + len(builds) + 1, f"{one.name}: {choice.name}")
-            builds.append(compiler.build(one, choice, project.accepts, native=verify == "native"))
-        all_builds += builds
-        findings += [d for b in builds for d in b.diagnostics]
-        if failed(d for b in builds for d in b.diagnostics):
-            continue
-        for built in builds:
-            there = folder / one.name / built.target.name
-            documents = [*_emitted(built, emit), write.spec_document(one.source.data)]
-            stale += [f"{there / name}" for name in write.stale(there, documents)]
-            changes = comparing.built_diff(one, built, there, old)
-            failing_changes += comparing.count(changes, failing or project.diff_fail_on)
-            findings += comparing.findings(changes)
-            if with_diff and changes is not None and comparing.worth_writing(changes, there):
-                documents += comparing.documents(changes, one.name)
-            elif with_diff:
-                documents += comparing.kept(there)
-            folders[there] = [*documents, *(_maps(one, built) if with_map else ())]
-    progress.done()
-    if not targets:
-        findings += compiler.unused_accepts(project, opened.project_source, all_builds)
-    code = common.show(findings, project.root, format_, reports, strict=strict)
+    asked = Asked(targets, output, emit, against, with_diff, failing, with_map, verify == "native")
+    results = [_project(opened, asked) for opened in compiler.open_projects(common.existing(paths))]
+    findings = [d for r in results for d in r.findings]
+    if not any(r.gateways for r in results) and not failed(findings):
+        findings.append(Diagnostic("AIG0104", Severity.ERROR, "no gateway found"))
+    code = common.show(findings, results[0].shown_from, format_, reports, strict=strict)
+    failing_changes = sum(r.failing_changes for r in results)
+    stale = [name for r in results for name in r.stale]
     if check_only:
         for name in stale:
             click.echo(f"stale: {name}", err=True)
         raise click.exceptions.Exit(1 if code or stale or failing_changes else 0)
-    write.write(folders)
-    _summary(folders, stale)
+    for result in results:
+        write.write(result.folders)
+        _summary(result.folders, stale)
     raise click.exceptions.Exit(1 if code or failing_changes else 0)
 
 
-def _emitted(built: compiler.Build, emit: str) -> tuple[Document, ...]:
-    return write.as_json(built.documents) if emit == "json" else built.documents
+class Asked(NamedTuple):
+    """What the options ask for."""
+
+    targets: Sequence[TargetChoice]
+    output: Path | None
+    emit: str
+    against: str | None
+    with_diff: bool
+    failing: tuple[str, ...]
+    with_map: bool
+    native: bool
 
 
-def _maps(one: compiler.Checked, built: compiler.Build) -> Iterator[Document]:
-    for document in built.documents:
-        yield comparing.map_document(one, document)
+class Result(NamedTuple):
+    """What became of one project: nothing is written yet."""
+
+    gateways: int
+    findings: list[Diagnostic]
+    folders: dict[Path, Sequence[Document]]
+    stale: list[str]
+    failing_changes: int
+    shown_from: Path
+
+
+def _project(opened: compiler.Opened, asked: Asked) -> Result:
+    project = opened.project
+    checked, general = compiler.check(opened)
+    findings: list[Diagnostic] = [*general, *(d for one in checked for d in one.diagnostics)]
+    wanted = compiler.choices(project, asked.targets)
+    old = comparing.side_of(asked.against, project, wanted) if asked.against else None
+    progress = common.Progress(len(checked) * len(wanted))
+    folders: dict[Path, Sequence[Document]] = {}
+    every: list[compiler.Build] = []
+    stale: list[str] = []
+    failing_changes = 0
+    for one in checked:
+        builds: list[compiler.Build] = []
+        for choice in wanted if one.gateway else ():
+            progress.step(len(every) + len(builds) + 1, f"{one.name}: {choice.name}")
+            builds.append(compiler.build(one, choice, project.accepts, native=asked.native))
+        every += builds
+        findings += [d for b in builds for d in b.diagnostics]
+        if failed(d for b in builds for d in b.diagnostics):
+            continue
+        for built in builds:
+            there = (asked.output or project.root / project.output) / one.name / built.target.name
+            emitted = write.as_json(built.documents) if asked.emit == "json" else built.documents
+            documents = [*emitted, write.spec_document(one.source.data)]
+            stale += [f"{there / name}" for name in write.stale(there, documents)]
+            changes = comparing.of_build(one, built, there, old)
+            failing_changes += comparing.count(changes, asked.failing or project.diff_fail_on)
+            findings += comparing.findings(changes)
+            extra = comparing.documents(changes, there) if asked.with_diff else ()
+            maps = map(partial(comparing.map_document, one), built.documents) if asked.with_map else ()
+            folders[there] = [*documents, *extra, *maps]
+    progress.done()
+    if not asked.targets:
+        findings += compiler.unused_accepts(project, opened.project_source, every)
+    return Result(len(checked), findings, folders, stale, failing_changes, opened.shown_from)
 
 
 def _summary(folders: dict[Path, Sequence[Document]], stale: Sequence[str]) -> None:

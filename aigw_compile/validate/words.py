@@ -1,4 +1,4 @@
-"""Plain data to the findings that say where it does not fit its schema, in words that a person wants to read."""
+"""One error of the JSON schema validator to the findings that a person wants to read: a function for each keyword."""
 
 from __future__ import annotations
 
@@ -9,107 +9,8 @@ from typing import Any
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, did_you_mean, named, nearest, value_at
 from aigw_compile.mask import looks_secret, shown
-from aigw_compile.schema import document_schema, follow
-
-CODES: Mapping[str, tuple[str, str, str]] = {
-    "AIG1001": (
-        "error",
-        "unknown field",
-        "The language has no such field at this place. Unknown fields are never ignored: a misspelt limit would "
-        "otherwise look like one. The message names the nearest field, or where a field of that name belongs.",
-    ),
-    "AIG1002": (
-        "error",
-        "a required field is missing",
-        "The object cannot mean anything without this field.",
-    ),
-    "AIG1003": (
-        "error",
-        "wrong type",
-        "The value is of another type than the field: text where a number belongs, one value where a list belongs. "
-        "Nothing is converted, so that what is written is what is meant.",
-    ),
-    "AIG1004": (
-        "error",
-        "not one of the allowed values",
-        "The field takes one of a fixed set of words; the message lists them.",
-    ),
-    "AIG1005": (
-        "error",
-        "not in the right form",
-        "Durations are written with a unit (`250ms`, `1h30m`), sizes as Kubernetes quantities (`10Mi`), names of "
-        "resources as DNS labels (lower case letters, digits and `-`), addresses with http:// or https://.",
-    ),
-    "AIG1006": (
-        "error",
-        "out of bounds",
-        "The number, or the length of the text or list, is outside what the field allows.",
-    ),
-    "AIG1007": (
-        "error",
-        "something stands twice",
-        "The list is a set: each item stands in it once.",
-    ),
-    "AIG1008": (
-        "error",
-        "fields that exclude each other, or one that is missing",
-        "Exactly one of the fields may stand here. A SecretRef, for example, is one of env, file, vault or kubernetes.",
-    ),
-    "AIG1009": (
-        "error",
-        "not in this version yet",
-        "The field or value is part of the language, and this version cannot compile it yet. Leave it out, or wait.",
-    ),
-    "AIG1010": ("error", "reserved", "The name is reserved for a later version of the language and means nothing yet."),
-    "AIG1011": (
-        "error",
-        "null",
-        "`null` (or `~`, or nothing after the colon) is not the same as leaving a field out. Delete the line instead.",
-    ),
-    "AIG1012": (
-        "error",
-        "unknown version or kind of document",
-        "A document starts with `apiVersion: aigw.dev/v1alpha1` and `kind: AIGateway`.",
-    ),
-    "AIG1013": (
-        "error",
-        "a secret, or anything else, where a SecretRef belongs",
-        "A credential is never written down. A SecretRef names the place where it is: `{env: NAME}`, `{file: /path}`, "
-        "`{vault: NAME, key: PATH}` or `{kubernetes: {name: SECRET, key: KEY}}`.",
-    ),
-}
-
-MISPLACED: Mapping[str, str] = {
-    "timeout": "timeouts.request",
-    "retry": "retries.attempts",
-    "fallbacks": "fallback.on, and targets with a higher priority",
-    "apiKey": "auth.apiKey",
-    "api_key": "auth.apiKey",
-    "key": "auth.apiKey, as a SecretRef",
-    "rateLimit": "policies.limits",
-    "rateLimits": "policies.limits",
-    "rate_limit": "policies.limits",
-    "rpm": "policies.limits: [{name: rpm, per: minute, requests: ...}]",
-    "tpm": "policies.limits: [{name: tpm, per: minute, tokens: ...}]",
-    "guard": "policies.promptGuard",
-    "prompts": "policies.promptDecorator",
-    "systemPrompt": "policies.promptDecorator.prepend",
-    "alias": "aliases",
-    "url": "baseUrl",
-    "base_url": "baseUrl",
-    "host": "baseUrl",
-    "routes": "models (a gateway routes by the model's name)",
-    "logging": "observability.accessLog",
-    "metrics": "observability.metrics",
-    "tracing": "observability.tracing",
-    "accessLog": "observability.accessLog",
-    "replicas": "deployment.replicas",
-    "autoscaling": "deployment.autoscaling",
-    "requestsPerMinute": "requests, with per: minute",
-    "tokensPerMinute": "tokens, with per: minute",
-    "window": "per",
-}
-"""Words of other gateways, and ours at the wrong place -> where it belongs here."""
+from aigw_compile.schema import document_schema, field, follow, general
+from aigw_compile.validate.codes import MISPLACED
 
 TYPES = {
     "string": "text",
@@ -120,67 +21,6 @@ TYPES = {
     "object": "a map",
     "null": "null",
 }
-
-
-def validate(data: Json) -> list[Diagnostic]:
-    """Return every place where a document does not fit the language, sorted; [] if it fits."""
-    return _findings(data, "aigateway.schema.json")
-
-
-def validate_project(data: Json) -> list[Diagnostic]:
-    """Return every place where an aigw-compile.yaml does not fit its schema."""
-    return _findings(data, "project.schema.json") if data is not None else []
-
-
-@cache
-def _validator(name: str) -> Any:
-    import jsonschema_rs
-
-    return jsonschema_rs.Draft202012Validator(document_schema(name))
-
-
-def _findings(data: Json, name: str) -> list[Diagnostic]:
-    root = document_schema(name)
-    found: dict[tuple[Pointer, bool, str], Diagnostic] = {}
-    for error in _validator(name).iter_errors(data):
-        at: Pointer = tuple(error.instance_path)
-        schema = _parent(root, tuple(error.schema_path))
-        for finding in _WORDS.get(error.kind.name, _other)(error, at, schema, data):
-            found.setdefault((finding.at, finding.on_key, finding.code), finding)
-    return sorted(_alone(found.values()), key=lambda d: (tuple(map(str, d.at)), d.code, d.message))
-
-
-def _alone(findings: Any) -> Iterator[Diagnostic]:
-    """One fault, one finding: drop what only follows from another finding at the same place."""
-    listed = list(findings)
-    keyed = {d.at for d in listed if d.code in ("AIG1009", "AIG1010", "AIG1011", "AIG1012", "AIG1013")}
-    typed = {d.at for d in listed if d.code == "AIG1003"}
-    guessed = {
-        (d.at[:-1], word) for d in listed if d.code == "AIG1001" for word in re.findall(r'mean "(\w+)"', d.message)
-    }
-    for d in listed:
-        if d.code not in ("AIG1009", "AIG1010", "AIG1011", "AIG1012", "AIG1013") and d.at in keyed:
-            continue
-        if d.at in typed and d.code != "AIG1003":
-            continue
-        missing = re.match(r"`(\w+)` is missing", d.message) if d.code == "AIG1002" else None
-        if missing and (d.at, missing[1]) in guessed:
-            continue
-        if d.code == "AIG1008" and any(o.code == "AIG1002" and o.at == d.at for o in listed):
-            continue
-        yield d
-
-
-def _parent(root: Any, path: tuple[str | int, ...]) -> dict[str, Any]:
-    """The schema object that holds the keyword that failed."""
-    node = root
-    for step in path[:-1]:
-        node = follow(node, root) if isinstance(node, dict) and "$ref" in node and step != "$ref" else node
-        if step == "$ref":
-            node = follow({"$ref": node["$ref"]}, root)
-        else:
-            node = node[step] if not isinstance(node, dict) or step in node else {}
-    return node if isinstance(node, dict) else {}
 
 
 def _error(code: str, message: str, at: Pointer, hint: str = "", *, on_key: bool = False) -> Diagnostic:
@@ -306,8 +146,6 @@ def _enum(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterat
 
 
 def _above(at: Pointer) -> dict[str, Any]:
-    from aigw_compile.schema import field, general
-
     return field(general(at[:-1])) or {}
 
 
@@ -450,7 +288,7 @@ def _keys(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterat
             )
 
 
-def _other(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
+def other(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     yield _error("AIG1005", f"{_name(at)} does not fit: {error.kind.name}", at)
 
 
@@ -470,7 +308,7 @@ def _json_type(value: Json) -> str:
 
 Words = Callable[[Any, Pointer, dict[str, Any], Json], Iterator[Diagnostic]]
 
-_WORDS: Mapping[str, Words] = {
+WORDS: Mapping[str, Words] = {
     "additionalProperties": _unknown,
     "required": _required,
     "type": _type,
