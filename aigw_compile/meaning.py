@@ -51,7 +51,7 @@ def completed(document: Json) -> Json:
     """Fill in what means the same whether it is written or not: defaults that depend on where something stands."""
     if not isinstance(document, dict) or not isinstance(document.get("spec"), dict):
         return document
-    spec: dict[str, Any] = document["spec"]
+    spec: Any = document["spec"]
     for model in spec.get("models", ()):
         model.setdefault("timeouts", {})
         model.setdefault("retries", {}).setdefault("on", [*RETRY_ON])
@@ -69,7 +69,8 @@ def completed(document: Json) -> Json:
     port = seen.setdefault("operations", {}).get("port", 9090)
     if isinstance(seen.get("metrics", {}).get("prometheus"), dict):
         seen["metrics"]["prometheus"].setdefault("port", port)
-    return _tidied(with_defaults(document))
+    tidy: Json = _tidied(with_defaults(document))
+    return tidy
 
 
 def _tidied(value: Any) -> Any:

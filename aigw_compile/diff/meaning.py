@@ -25,12 +25,13 @@ def meaning(old: Json, new: Json) -> list[Change]:
 def _walk(old: Node, new: Node, path: str, generic: Pointer) -> Iterator[Change]:
     gone = [k for k in old.children if k not in new.children]
     come = [k for k in new.children if k not in old.children]
+    inner: Pointer
     if old.kind == "keyed":
         for before, after in _renames(old, new, gone, come):
             gone.remove(before)
             come.remove(after)
-            place, key = _step(path, old.kind, after), (*generic, 0)
-            yield _change("renamed", place, before, after, new.children[after].at, False, (*key, "name"))
+            place, inner = _step(path, old.kind, after), (*generic, 0, "name")
+            yield _change("renamed", place, before, after, new.children[after].at, False, inner)
     for key in gone:
         node = old.children[key]
         yield _change(

@@ -84,6 +84,44 @@ def limits_at_several_places(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         yield from (origin[:-1] for kind, origin in placed if kind != placed[0][0])
 
 
+def tokens_alone(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A limit that counts tokens and no requests."""
+    for limit in _limits(gateway):
+        if limit.tokens is not None and limit.requests is None:
+            yield limit.origin
+
+
+def requests_per(gateway: ir.Gateway, window: str) -> Iterator[Pointer]:
+    """A limit on requests with a certain window."""
+    for limit in _limits(gateway):
+        if limit.requests is not None and limit.per == window:
+            yield (*limit.origin, "per")
+
+
+def allow_over_a_conversation(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A guard that allows, and looks at every message."""
+    yield from ((*g.origin, "allow") for g in _guards(gateway) if g.allow and g.scope == "conversation")
+
+
+def fallback_beyond_retries(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A model that retries, and falls back for a cause for which it does not retry."""
+    for model in gateway.models:
+        if model.retries.attempts and len(model.priorities()) > 1 and set(model.fallback.on) - set(model.retries.on):
+            yield model.fallback.origin
+
+
+def idle_under_first_byte(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A model whose idle timeout is shorter than its wait for the first byte."""
+    for model in gateway.models:
+        if model.timeouts.idle < model.timeouts.first_byte:
+            yield model.timeouts.origin
+
+
+def _limits(gateway: ir.Gateway) -> Iterator[Limit]:
+    for scope in ir.scopes(gateway):
+        yield from ir.every(scope.policies, Limit)
+
+
 def _guards(gateway: ir.Gateway) -> Iterator[PromptGuard]:
     for scope in ir.scopes(gateway):
         yield from ir.every(scope.policies, PromptGuard)
@@ -102,5 +140,10 @@ CONDITIONS: Mapping[str, Predicate] = {
         guards_at_several_places,
         decorators_at_several_places,
         limits_at_several_places,
+        tokens_alone,
+        requests_per,
+        allow_over_a_conversation,
+        fallback_beyond_retries,
+        idle_under_first_byte,
     )
 }
