@@ -155,7 +155,8 @@ def git(folder: Path, *arguments: str) -> str:
 def test_the_diff_step(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     (tmp_path / "gateway.yaml").write_text(GOOD)
-    git(tmp_path, "add", "gateway.yaml")
+    (tmp_path / "aigw-compile.yaml").write_text("targets: {proxy: {}}\n")
+    git(tmp_path, "add", "gateway.yaml", "aigw-compile.yaml")
     git(tmp_path, "commit", "-qm", "first")
     (tmp_path / "gateway.yaml").write_text(GOOD.replace("headers: [x-api-key]", "headers: [authorization]"))
     runner = {key: str(tmp_path / key.lower()) for key in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}
