@@ -55,7 +55,10 @@ class Provider:
         anthropic = request.path.endswith("/messages")
         if "body" in step:
             return web.Response(
-                status=step.get("status", 200), text=step["body"], content_type="application/json", headers=step.get("headers")
+                status=step.get("status", 200),
+                text=step["body"],
+                content_type="application/json",
+                headers=step.get("headers"),
             )
         if "status" in step:
             fault = {"type": "mock", "message": f"says {step['status']}", "code": step.get("code")}
@@ -130,7 +133,14 @@ def _anthropic(body: dict[str, Any]) -> dict[str, Any]:
 
 def _anthropic_events(body: dict[str, Any]) -> Iterator[str]:
     usage = {"input_tokens": 12, "output_tokens": 1}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"], "content": [], "usage": usage}
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [],
+        "usage": usage,
+    }
     yield _event({"type": "message_start", "message": message})
     yield _event({"type": "ping"})
     yield _event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})

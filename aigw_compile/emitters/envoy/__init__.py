@@ -56,4 +56,6 @@ def _internal_listeners(buffer: int) -> Block:
 def _overload(connections: int) -> dict[str, Any]:
     monitor = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
     name = "envoy.resource_monitors.global_downstream_max_connections"
-    return {"resource_monitors": [wire.extension((), name, monitor, {"max_active_downstream_connections": connections})]}
+    return {
+        "resource_monitors": [wire.extension((), name, monitor, {"max_active_downstream_connections": connections})]
+    }

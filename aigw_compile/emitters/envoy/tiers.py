@@ -30,13 +30,17 @@ def tiers(model: ir.Model, buffer: int, ca_file: str) -> Tiers:
     listeners: list[Block] = []
     definitions: list[Block] = []
     names: list[str] = []
-    for number, targets in enumerate(model.priorities()):
+    for targets in model.priorities():
+        number = targets[0].priority
         name = f"priority:{model.name}:{number}"
         items = []
         for target in targets:
             listeners.append(_target(model, target, buffer))
             definitions.append(_provider_cluster(model, target, buffer, ca_file))
-            item = {"listener": f"target:{model.name}:{target.name}", "weight": at(target.weight, (*target.origin, "weight"))}
+            item = {
+                "listener": f"target:{model.name}:{target.name}",
+                "weight": at(target.weight, (*target.origin, "weight")),
+            }
             items.append(Block(target.origin, item))
         origin = targets[0].origin
         if model.retries.attempts:
@@ -109,7 +113,11 @@ def _target(model: ir.Model, target: ir.Target, buffer: int) -> Block:
     )
     data = Block(
         target.origin,
-        {"target": target.name, "model": at(target.model, (*target.origin, "model")), "headers": dict(provider.headers)},
+        {
+            "target": target.name,
+            "model": at(target.model, (*target.origin, "model")),
+            "headers": dict(provider.headers),
+        },
     )
     virtual_host = {
         "name": "all",
@@ -192,8 +200,10 @@ def secret_file(provider: str) -> str:
 
 def _provider_cluster(model: ir.Model, target: ir.Target, buffer: int, ca_file: str) -> Block:
     provider, name = target.provider, f"provider:{model.name}:{target.name}"
-    origin = (*provider.origin, "baseUrl")
-    cluster = remote_cluster(origin, name, provider.base_url, ca_file)
+    cluster = remote_cluster(provider.origin, name, provider.base_url, ca_file)
+    about = Block(provider.origin, {"provider": provider.name, "type": at(provider.type, (*provider.origin, "type"))})
+    cluster["metadata"] = {"filter_metadata": {"aigw": about}}
+    cluster["load_assignment"] = at(cluster["load_assignment"], (*provider.origin, "baseUrl"))
     cluster["connect_timeout"] = at(wire.duration(model.timeouts.connect), model.timeouts.origin)
     cluster["per_connection_buffer_limit_bytes"] = buffer
     return cluster
