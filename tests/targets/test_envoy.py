@@ -243,7 +243,7 @@ def _mutants(data: Any) -> Iterator[tuple[Pointer, Any]]:
                 mutant = copy.deepcopy(data)
                 _at(mutant, at[:-1])[at[-1]] = other
                 yield at, mutant
-        if isinstance(holder, list) and len(holder) > 1 or isinstance(holder, dict) and len(at) > 3:
+        if (isinstance(holder, list) and len(holder) > 1) or (isinstance(holder, dict) and len(at) > 3):
             mutant = copy.deepcopy(data)
             del _at(mutant, at[:-1])[at[-1]]
             yield at, mutant
@@ -260,6 +260,12 @@ def _at(data: Any, at: Pointer) -> Any:
     for step in at:
         data = data[step]
     return data
+
+
+def _dangling(data: Any) -> bool:
+    """Whether a consumer is in a group that is not there, which a rule reports."""
+    known = {g["name"] for g in data["spec"].get("consumerGroups", ())}
+    return any(set(c.get("groups", ())) - known for c in data["spec"].get("consumers", ()))
 
 
 def _meaning(value: Any) -> Any:
@@ -286,7 +292,10 @@ def test_changing_any_leaf_changes_an_output_or_is_named(name: str, options: dic
             again, after = runner.build(mutant, options)
         except KeyError:
             continue  # a dangling name, which a rule reports before anything is built
+        if _dangling(mutant):
+            continue
         places = [x.at for x in again.losses if x.at]
+        places += [at] if any(place[: len(at)] == at for place in lost) else []  # it held what is lost
         if [d.body for d in after] == before and not any(at[: len(p)] == p for p in places):
             if _meaning(lower(with_defaults(mutant))) == meant:
                 continue  # what was written is the default

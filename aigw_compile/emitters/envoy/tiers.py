@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -159,6 +158,8 @@ def _inner(model: ir.Model, name: str, virtual_host: dict[str, Any]) -> dict[str
     return {
         "generate_request_id": False,
         "stream_idle_timeout": "0s",
+        # A stream that breaks off is cut at once: waiting for a peer makes sense only where one is far away.
+        "delayed_close_timeout": "0s",
         "local_reply_config": {"mappers": mappers},
         "route_config": {"name": "inner", "virtual_hosts": [virtual_host]},
     }
