@@ -235,6 +235,9 @@ def remote_cluster(origin: tuple[str | int, ...], name: str, url: str, ca_file: 
             },
         },
     )
+    if not _is_address(host):
+        # Both families, the first that connects: a name like localhost may stand for an address where nobody listens.
+        cluster["dns_lookup_family"] = "ALL"
     if secure:
         san_type = "IP_ADDRESS" if _is_address(host) else "DNS"
         validation = {
