@@ -30,7 +30,8 @@ def command(path: Path, gateway: str | None, mock_providers: bool, address: str 
     that holds `mock:429`, `mock:500`, `mock:slow` or `mock:cut` makes the mock fail that way.
     """
     try:
-        from aigw_compile.proxy import config, server
+        import aigw_compile.proxy.config as config
+        import aigw_compile.proxy.server as server
     except ImportError as missing:
         wanted = 'the reference proxy needs the extra "proxy": pip install "aigw-compile[proxy]"'
         raise click.ClickException(f"{wanted} ({missing})") from None

@@ -73,7 +73,9 @@ def application(gateway: Gateway, listener: Listener) -> Any:
 class _Request:
     """One request on its way."""
 
-    def __init__(self, gateway: Gateway, listener: Listener, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    def __init__(
+        self, gateway: Gateway, listener: Listener, scope: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
         self.gateway = gateway
         self.listener = listener
         self.scope = scope
@@ -143,9 +145,7 @@ class _Request:
 
     async def _exchange(self, call: Call) -> None:
         body = decide.sent(self.gateway.config, call)
-        task = asyncio.ensure_future(
-            answer(self.gateway.upstream, self.gateway.balance, call, body, self.headers)
-        )
+        task = asyncio.ensure_future(answer(self.gateway.upstream, self.gateway.balance, call, body, self.headers))
         left = asyncio.ensure_future(self._disconnected())
         try:
             await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)

@@ -178,7 +178,21 @@ NUMBER = (int, float)
 
 
 def _config(r: _Reader, data: dict[str, Any]) -> Config | None:
-    version, gateway, revision, listeners, operations, auth, _vaults, providers, models, consumers, groups, policies, seen = r.take(
+    (
+        _version,
+        gateway,
+        revision,
+        listeners,
+        operations,
+        auth,
+        _vaults,
+        providers,
+        models,
+        consumers,
+        groups,
+        policies,
+        seen,
+    ) = r.take(
         data,
         "",
         version=int,
@@ -282,7 +296,9 @@ def _model(r: _Reader, data: Any, at: str, providers: Mapping[str, Provider]) ->
     attempts, on, backoff = r.take(retries, f"{at}.retries", attempts=int, on=list, backoff=dict)
     base, most = r.take(backoff, f"{at}.retries.backoff", base=NUMBER, max=NUMBER)
     fallback_on, response = r.take(fallback, f"{at}.fallback", on=list, response=(dict, NULL))
-    times = r.take(timeouts, f"{at}.timeouts", connect=NUMBER, firstByte=NUMBER, idle=NUMBER, request=NUMBER)
+    connect, first, idle, whole = r.take(
+        timeouts, f"{at}.timeouts", connect=NUMBER, firstByte=NUMBER, idle=NUMBER, request=NUMBER
+    )
     allow, deny = r.take(access, f"{at}.access", allow=(dict, NULL), deny=(dict, NULL)) if access else (None, None)
     found = []
     for index, target in enumerate(targets):
@@ -296,16 +312,19 @@ def _model(r: _Reader, data: Any, at: str, providers: Mapping[str, Provider]) ->
             found.append(Target(own, providers[provider], model, weight, priority))
     levels = sorted({t.priority for t in found})
     return Model(
-        name,
-        tuple(aliases),
-        tuple(tuple(t for t in found if t.priority == level) for level in levels),
-        attempts,
-        frozenset(on),
-        base,
-        most,
-        frozenset(fallback_on),
-        response,
-        *times,
+        name=name,
+        aliases=tuple(aliases),
+        priorities=tuple(tuple(t for t in found if t.priority == level) for level in levels),
+        attempts=attempts,
+        retry_on=frozenset(on),
+        backoff_base=base,
+        backoff_max=most,
+        fallback_on=frozenset(fallback_on),
+        response=response,
+        connect=connect,
+        first_byte=first,
+        idle=idle,
+        request=whole,
         allow=_who(r, allow, f"{at}.access.allow"),
         deny=_who(r, deny, f"{at}.access.deny"),
         policies=_policies(r, policies, f"{at}.policies"),

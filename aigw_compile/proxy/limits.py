@@ -71,7 +71,9 @@ class Limits:
             used.requests += 1
         return None
 
-    def reserve(self, counters: Iterable[Counter], prompt: int, output: int | None, choices: int) -> Refuse | Reservation:
+    def reserve(
+        self, counters: Iterable[Counter], prompt: int, output: int | None, choices: int
+    ) -> Refuse | Reservation:
         """Hold `prompt` tokens and `choices` times the output cap (or each limit's reserveOutput) on every counter."""
         now = self._clock()
         held: list[tuple[Counter, int, int]] = []

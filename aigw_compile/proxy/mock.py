@@ -25,7 +25,9 @@ class Providers:
     def __init__(self) -> None:
         self.seen: list[dict[str, Any]] = []
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send) -> None:
+    async def __call__(
+        self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
+    ) -> None:
         if scope["type"] != "http":
             return
         raw = b""
@@ -61,7 +63,13 @@ async def _answer(send: Send, provider: str, anthropic: bool, body: dict[str, An
         events = (_anthropic_events if anthropic else _openai_events)(body, text, tokens)
         await _events(send, events, cut=fault == "cut")
     elif fault == "cut":
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json"), (b"content-length", b"9999")]})
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [(b"content-type", b"application/json"), (b"content-length", b"9999")],
+            }
+        )
         await send({"type": "http.response.body", "body": b'{"id":', "more_body": True})
         raise ConnectionAbortedError("mock:cut")
     else:
@@ -104,7 +112,11 @@ def _openai_reply(body: dict[str, Any], text: str, tokens: tuple[int, int]) -> d
     finish = "stop"
     if name := _tool(body):
         function = {"name": name, "arguments": '{"city": "Paris"}'}
-        message = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", "type": "function", "function": function}]}
+        message = {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+        }
         finish = "tool_calls"
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     head = {"id": "chatcmpl-mock", "object": "chat.completion", "created": 1, "model": body.get("model")}
@@ -117,7 +129,12 @@ def _openai_events(body: dict[str, Any], text: str, tokens: tuple[int, int]) -> 
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}, *({"content": w} for w in words), {}]
     events = []
     for number, delta in enumerate(deltas):
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": "stop" if number == len(deltas) - 1 else None}
+        choice = {
+            "index": 0,
+            "delta": delta,
+            "logprobs": None,
+            "finish_reason": "stop" if number == len(deltas) - 1 else None,
+        }
         events.append({**head, "choices": [choice]})
     if (body.get("stream_options") or {}).get("include_usage"):
         events.append({**head, "choices": [], "usage": _usage(tokens)})
@@ -151,7 +168,11 @@ def _anthropic_events(body: dict[str, Any], text: str, tokens: tuple[int, int]) 
         {"type": "ping"},
         *({"type": "content_block_delta", "index": 0, "delta": d} for d in deltas),
         {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": None}, "usage": {"output_tokens": tokens[1]}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": stop, "stop_sequence": None},
+            "usage": {"output_tokens": tokens[1]},
+        },
         {"type": "message_stop"},
     ]
     return [f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events]

@@ -104,10 +104,12 @@ async def _serve(
             bases = {p.name: f"http://127.0.0.1:{sock.getsockname()[1]}/{p.name}" for p in config.providers}
         spans = Spans(config, session) if config.otlp else None
         upstream = Upstream(session, credentials, bases)
-        gateway = Gateway(
-            config, keys, upstream, Limits(time.time), Balance(time.monotonic, Random()), spans
-        )
-        state: dict[str, Any] = {"listeners": {}, "operations": "", "keys": {c.name: k for k, c in keys.items()} if mock else {}}
+        gateway = Gateway(config, keys, upstream, Limits(time.time), Balance(time.monotonic, Random()), spans)
+        state: dict[str, Any] = {
+            "listeners": {},
+            "operations": "",
+            "keys": {c.name: k for k, c in keys.items()} if mock else {},
+        }
         for index, listener in enumerate(config.listeners):
             wanted = listener.port if port is None else port if index == 0 else 0
             sock = _bound(address, wanted)

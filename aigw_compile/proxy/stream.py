@@ -84,7 +84,12 @@ async def static_chunks(call: Call, content: str, now: float) -> AsyncIterator[b
     usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     head = {"id": "chatcmpl-fallback", "created": int(now), "model": call.asked}
     if not call.stream:
-        choice = {"index": 0, "message": {"role": "assistant", "content": content}, "logprobs": None, "finish_reason": "stop"}
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": content},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
         yield orjson.dumps({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
         return
     head["object"] = "chat.completion.chunk"

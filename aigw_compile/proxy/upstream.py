@@ -78,7 +78,11 @@ class Upstream:
         provider = target.provider
         passes = (*PASSED, *DIALECTS[provider.dialect].passes)
         sent = {k.decode(): v.decode("latin-1") for k, v in client if k.lower().startswith(passes)}
-        sent |= {"content-type": "application/json", "accept": "application/json, text/event-stream", **provider.headers}
+        sent |= {
+            "content-type": "application/json",
+            "accept": "application/json, text/event-stream",
+            **provider.headers,
+        }
         key = self._keys.get(provider.name)
         if provider.auth and key:
             sent[provider.auth.header] = f"{provider.auth.prefix}{key.reveal()}"
@@ -95,7 +99,11 @@ class Upstream:
         try:
             async with asyncio.timeout(model.first_byte):
                 response = await self._session.post(
-                    url, data=_dumped(sent), headers=self.headers(target, client), timeout=timeout, allow_redirects=False
+                    url,
+                    data=_dumped(sent),
+                    headers=self.headers(target, client),
+                    timeout=timeout,
+                    allow_redirects=False,
                 )
         except aiohttp.ServerTimeoutError:
             return _gone("connect-failure")

@@ -202,7 +202,12 @@ def error(data: Any) -> dict[str, Any]:
     """Return {message, type, param, code} of an error body."""
     found = data.get("error") if isinstance(data, dict) else None
     fields = found if isinstance(found, dict) else {}
-    return {"message": fields.get("message", "the provider failed"), "type": fields.get("type"), "param": None, "code": None}
+    return {
+        "message": fields.get("message", "the provider failed"),
+        "type": fields.get("type"),
+        "param": None,
+        "code": None,
+    }
 
 
 class Stream:

@@ -27,7 +27,9 @@ def reply(data: dict[str, Any]) -> dict[str, Any]:
 def error(data: Any) -> dict[str, Any]:
     """Return {message, type, param, code} of an error body."""
     found = data.get("error") if isinstance(data, dict) else None
-    fields = found if isinstance(found, dict) else {"message": found if isinstance(found, str) else "the provider failed"}
+    fields = (
+        found if isinstance(found, dict) else {"message": found if isinstance(found, str) else "the provider failed"}
+    )
     return {key: fields.get(key) for key in ("message", "type", "param", "code")}
 
 

@@ -44,7 +44,9 @@ def texts_of(message: Any) -> Iterator[tuple[str, str]]:
     if isinstance(content, str):
         yield role, content
     elif isinstance(content, list):
-        parts = [p[key] for p in content if isinstance(p, dict) for key in ("text", "refusal") if isinstance(p.get(key), str)]
+        parts = [
+            p[key] for p in content if isinstance(p, dict) for key in ("text", "refusal") if isinstance(p.get(key), str)
+        ]
         if parts:
             yield role, "\n".join(parts)
     calls = message.get("tool_calls")
