@@ -203,6 +203,9 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], tuple[int, str, str]]] = {
     # 0. path and method come before authentication
     "unknown path": (chat(), {"path": "/v2/x", "key": None}, (404, INVALID, "not_found")),
     "a path below the door": (chat(), {"path": "/v1/chat/completions/x"}, (404, INVALID, "not_found")),
+    "two slashes": (chat(), {"path": "/v1//chat/completions"}, (404, INVALID, "not_found")),
+    "an escaped slash": (chat(), {"path": "/v1/chat%2fcompletions"}, (404, INVALID, "not_found")),
+    "a way round": (chat(), {"path": "/v1/x/../chat/completions"}, (404, INVALID, "not_found")),
     "wrong method": (None, {"method": "GET", "key": None}, (405, INVALID, "method_not_allowed")),
     "post to models": (chat(), {"path": "/v1/models", "key": None}, (405, INVALID, "method_not_allowed")),
     # 2. size before the key, 3. key before the body
