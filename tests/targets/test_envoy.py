@@ -44,6 +44,22 @@ def _open(**more: Any) -> dict[str, Any]:
     return {"apiVersion": "aigw.dev/v1alpha1", "kind": "AIGateway", "metadata": {"name": "open"}, "spec": body}
 
 
+def _zero() -> dict[str, Any]:
+    """Zeros, which mean no limit, and the largest numbers there are."""
+    zero = _open()
+    none = {"connect": "0s", "firstByte": "0s", "idle": "0s", "request": "0s"}
+    retries = {"attempts": 10, "backoff": {"base": "0s", "max": "0s"}}
+    zero["spec"]["models"][0] |= {"timeouts": none, "retries": retries}
+    zero["spec"]["models"][0]["targets"].append({"provider": "client-keys", "model": "y", "priority": 7})
+    zero["spec"]["listeners"][0]["maxBodySize"] = "3Gi"
+    limits = [
+        {"name": "most", "per": "second", "requests": 2**32 - 1},
+        {"name": "more", "per": "month", "requests": 2**32},
+    ]
+    zero["spec"]["policies"] = {"limits": limits}
+    return zero
+
+
 def _rich() -> dict[str, Any]:
     """The gateway that test_envoy_serves serves, and what it does not need."""
     rich = spec(
@@ -69,7 +85,7 @@ def _rich() -> dict[str, Any]:
 
 
 def _specs() -> dict[str, dict[str, Any]]:
-    found = {"open": _open(), "rich": _rich()}
+    found = {"open": _open(), "zero": _zero(), "rich": _rich()}
     for path in sorted((ROOT / "examples").glob("*/gateway.yaml")):
         found[path.parent.name] = parse(path.read_bytes(), path.name)[0][0].data
     for body in found.values():
@@ -103,7 +119,7 @@ def test_envoy_accepts_it(tmp_path: Path, name: str, options: dict[str, str]) ->
 def test_same_bytes_and_no_secret(name: str, options: dict[str, str]) -> None:
     first, second = ([text_of(d) for d in runner.build(copy.deepcopy(SPECS[name]), options)[1]] for _ in range(2))
     assert first == second
-    assert "$secret" in first[1] or name == "open"
+    assert "$secret" in first[1] or name in ("open", "zero")
     assert "placeholder" not in first[0] + first[1]
 
 
@@ -161,6 +177,13 @@ def test_a_limit_of_tokens_alone_leaves_nothing() -> None:
     assert not any("tokens" in x for x in data["limits"])
     _, documents = runner.build(_rich(), {"tokenLimits": "local"})
     assert [x.get("tokens") for x in _request_data(documents[0].body)["limits"]] == [None, 1000, 1000, None]
+
+
+def test_what_is_too_large_is_refused() -> None:
+    decided, documents = runner.build(SPECS["zero"])
+    refused = {x.place for x in decided.losses if x.capability.support.value == "none"}
+    assert refused == {"listeners[l].maxBodySize", "policies.limits[more]"}
+    assert [x["limit"] for x in _request_data(documents[0].body)["limits"]] == ["most"]
 
 
 def test_a_guard_that_is_lost_is_an_error_only_where_it_is_weaker() -> None:

@@ -223,6 +223,26 @@ def test_nobody_is_asked_for_a_key(tmp_path: Path) -> None:
             assert [m["id"] for m in request("GET", url + "/models").json()["data"]] == ["m"]
 
 
+def test_without_keys_nobody_passes(tmp_path: Path) -> None:
+    """An Envoy that never got its client keys, or a provider's, refuses: it does not go without."""
+    with providers(2) as made:
+        ports = runner.free_ports(2)
+        body = spec(ports, [p.url for p in made])
+        body["spec"]["providers"][0]["auth"] = {"apiKey": {"env": "P"}}
+        runner.write(tmp_path, runner.build(body, {"tokenLimits": "local"})[1], {"consumers.exact.0": "key-exact"})
+        keys, key = (tmp_path / "secrets" / name for name in ("client-keys.yaml", "p.yaml"))
+        good = keys.read_text()
+        key.write_text("resources: []\n")
+        keys.write_text("resources: []\n")
+        gateway = Gateway(f"http://127.0.0.1:{ports[0]}/v1", *made)
+        with runner.running(tmp_path, ports[-1] + 1):
+            assert _code(gateway.ask("exact", chat("m", max_tokens=1))) == (500, "internal")
+        keys.write_text(good)
+        with runner.running(tmp_path, ports[-1] + 1):
+            assert _code(gateway.ask("exact", chat("m", max_tokens=1))) == (502, "upstream_auth")
+        assert not made[0].seen
+
+
 OPENSSL = shutil.which("openssl")
 
 

@@ -90,7 +90,7 @@ def spec(ports: list[int], urls: list[str]) -> dict[str, Any]:
                         {"name": "b", "provider": "local", "model": "split-b", "weight": 1},
                         {"name": "never", "provider": "local", "model": "split-never", "weight": 0},
                     ],
-                    "retries": {"attempts": 1, "on": ["server-error"], "backoff": {"base": "1ms", "max": "1ms"}},
+                    "retries": {"attempts": 1, "on": ["server-error"], "backoff": {"base": "1ms", "max": "5ms"}},
                 },
                 {
                     "name": "dead",
@@ -755,3 +755,17 @@ def test_keys_change_while_envoy_runs(gateway: Gateway) -> None:
     assert gateway.openai.seen[-1].headers["authorization"] == "Bearer sk-new"
     assert fault(gateway.ask(chat("plain"), "key-intern")) == KEY_401
     assert gateway.ask(chat("plain")).status_code == 200
+
+
+def test_a_broken_file_of_keys_changes_nothing(gateway: Gateway) -> None:
+    name = gateway.folder / "secrets" / "client-keys.yaml"
+    beside = name.with_name("broken")
+    beside.write_text("resources: [{x: 1}]\n")
+    beside.replace(name)
+    for _ in range(200):
+        gateway.get(gateway.operations + "/healthz")
+        if "client-keys.yaml" in gateway.log.read_text():
+            break
+    assert "Filesystem config update failure: in secrets/client-keys.yaml" in gateway.log.read_text()
+    assert gateway.ask(chat("plain")).status_code == 200
+    assert fault(gateway.ask(chat("plain"), "nobody")) == KEY_401

@@ -84,7 +84,7 @@ def _filters(
 ) -> list[Block]:
     origin, size = (
         own.origin,
-        Block(own.origin, {"max_request_bytes": at(own.max_body_size, (*own.origin, "maxBodySize"))}),
+        Block(own.origin, {"max_request_bytes": at(min(own.max_body_size, 2**32 - 1), (*own.origin, "maxBodySize"))}),
     )
     found = [
         wire.lua(origin, "door", "reply", "door"),

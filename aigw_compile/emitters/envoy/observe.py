@@ -137,8 +137,8 @@ def admin_port(gateway: ir.Gateway) -> int:
     taken: set[int] = {listener.port for listener in gateway.listeners}
     if o.prometheus:
         taken.add(o.prometheus.port)
-    candidates = [*range(o.operations.port + 1, 65536), *range(1024, o.operations.port)]
-    return next(port for port in candidates if port not in taken)
+    first = o.operations.port + 1
+    return min((port for port in range(1024, 65536) if port not in taken), key=lambda port: (port < first, port))
 
 
 def operations(gateway: ir.Gateway) -> list[Block]:

@@ -61,8 +61,9 @@ def _priority(model: ir.Model, name: str, cluster: str, targets: int, buffer: in
             **wire.on_causes(retries.on),
             "num_retries": retries.attempts,
             "retry_back_off": {
-                "base_interval": wire.duration(retries.backoff_base),
-                "max_interval": wire.duration(max(retries.backoff_max, retries.backoff_base)),
+                # Envoy wants a pause, and the first no longer than the longest.
+                "base_interval": wire.duration(max(min(retries.backoff_base, retries.backoff_max), 0.001)),
+                "max_interval": wire.duration(max(retries.backoff_max, 0.001)),
             },
         },
     )
@@ -190,6 +191,7 @@ def _credential(provider: ir.Provider, ref: ir.SecretRef) -> Block:
     return wire.extension(ref.origin, "credential", kind, {"overwrite": True, "credential": injected})
 
 
+_NO_LIMIT = 86400.0
 CLIENT_KEYS = "secrets/client-keys.yaml"
 
 
@@ -205,7 +207,9 @@ def _provider_cluster(model: ir.Model, target: ir.Target, buffer: int, ca_file: 
     about = Block(provider.origin, {"provider": provider.name, "type": at(provider.type, (*provider.origin, "type"))})
     cluster["metadata"] = {"filter_metadata": {"aigw": about}}
     cluster["load_assignment"] = at(cluster["load_assignment"], (*provider.origin, "baseUrl"))
-    cluster["connect_timeout"] = at(wire.duration(model.timeouts.connect), model.timeouts.origin)
+    # Everywhere else Envoy takes 0 for no limit, as the language does; here it wants a number.
+    connect = model.timeouts.connect or _NO_LIMIT
+    cluster["connect_timeout"] = at(wire.duration(connect), model.timeouts.origin)
     cluster["per_connection_buffer_limit_bytes"] = buffer
     return cluster
 
