@@ -240,8 +240,8 @@ def remote_cluster(origin: tuple[str | int, ...], name: str, url: str, ca_file: 
         },
     )
     if not _is_address(host):
-        # Both families, the first that connects: a name like localhost may stand for an address where nobody listens.
-        cluster["dns_lookup_family"] = "ALL"
+        # Every address is an endpoint: a name like localhost must not stand for one where nobody listens as well.
+        cluster["dns_lookup_family"] = "V4_PREFERRED"
     if secure:
         san_type = "IP_ADDRESS" if _is_address(host) else "DNS"
         validation = {
