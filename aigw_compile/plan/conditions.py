@@ -98,6 +98,20 @@ def requests_per(gateway: ir.Gateway, window: str) -> Iterator[Pointer]:
             yield (*limit.origin, "per")
 
 
+def requests_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A limit of more than `most` requests."""
+    for limit in _limits(gateway):
+        if limit.requests is not None and limit.requests > most:
+            yield (*limit.origin, "requests") if limit.tokens is not None else limit.origin
+
+
+def body_size_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A listener that takes bodies of more than `most` bytes."""
+    for listener in gateway.listeners:
+        if listener.max_body_size > most:
+            yield (*listener.origin, "maxBodySize")
+
+
 def allow_over_a_conversation(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A guard that allows, and looks at every message."""
     yield from ((*g.origin, "allow") for g in _guards(gateway) if g.allow and g.scope == "conversation")
@@ -113,7 +127,8 @@ def fallback_beyond_retries(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
 def idle_under_first_byte(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A model whose idle timeout is shorter than its wait for the first byte."""
     for model in gateway.models:
-        if model.timeouts.idle < model.timeouts.first_byte:
+        first = model.timeouts.first_byte or float("inf")
+        if 0 < model.timeouts.idle < first:
             yield model.timeouts.origin
 
 
@@ -142,6 +157,8 @@ CONDITIONS: Mapping[str, Predicate] = {
         limits_at_several_places,
         tokens_alone,
         requests_per,
+        requests_over,
+        body_size_over,
         allow_over_a_conversation,
         fallback_beyond_retries,
         idle_under_first_byte,
