@@ -23,6 +23,10 @@ class Vault(NamedTuple):
     origin: Pointer
 
 
+IN_CLUSTER = "kubernetes"
+"""Source of a SecretRef that names a Kubernetes Secret, as the language writes it."""
+
+
 class SecretRef(NamedTuple):
     """Names a secret. The secret itself never enters the compiler."""
 
@@ -35,6 +39,11 @@ class SecretRef(NamedTuple):
     version: str
     vault: Vault | None
     origin: Pointer
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether it is a Kubernetes Secret."""
+        return self.source == IN_CLUSTER
 
     def __str__(self) -> str:
         place = f"vault:{self.vault.name}" if self.vault else self.source
