@@ -1,4 +1,4 @@
-"""Rewrite every golden output: the examples' compiled/ folders, the .out files of the cases, README.md. Read the diff before committing."""
+"""Rewrite what golden tests compare with: compiled/ of the examples, .out of the cases, README.md. Read the diff then."""
 
 from __future__ import annotations
 
