@@ -6,6 +6,7 @@ a default that nobody wrote has the origin of the object around it.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
@@ -40,7 +41,7 @@ class SecretRef(NamedTuple):
     vault: Vault | None
     origin: Pointer
 
-    @property
+    @builtins.property  # a field of this name hides it here
     def in_cluster(self) -> bool:
         """Whether it is a Kubernetes Secret."""
         return self.source == IN_CLUSTER
