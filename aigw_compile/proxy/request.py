@@ -82,8 +82,8 @@ class Request:
                 await self.refuse(INTERNAL)
         finally:
             self._settle()
-            self.gateway.metrics.in_flight -= 1
             self.gateway.finish(self._record())
+            self.gateway.metrics.in_flight -= 1
 
     async def _steps(self) -> Refuse | None:
         """Steps 0 to 6, and GET /v1/models. Steps 1, 10, 12, 13 and 17 belong to policies that do not exist yet."""
