@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
@@ -160,7 +160,7 @@ def _tool_use(call: Any, at: str) -> dict[str, Any]:
     if not isinstance(function, dict):
         raise Unsupported("messages.tool_calls of another type")
     try:
-        arguments = json.loads(function.get("arguments") or "{}")
+        arguments = json.loads(function.get("arguments") or "{}", parse_constant=_no_constant)
     except (TypeError, ValueError, RecursionError):
         arguments = None
     return {
@@ -169,6 +169,11 @@ def _tool_use(call: Any, at: str) -> dict[str, Any]:
         "name": _typed(function.get("name"), str, f"{at}.function.name", "a text"),
         "input": _typed(arguments, dict, f"{at}.function.arguments", "the text of a JSON object"),
     }
+
+
+def _no_constant(word: str) -> NoReturn:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(word)
 
 
 _CHOICES: Mapping[str, str] = {"required": "any", "none": "none", "auto": "auto"}
