@@ -133,9 +133,10 @@ class Request:
             self.status, self.code = self.status or CLIENT_LEFT, "client_left"
             self.used.charged = self.used.charged or self.tries.count > 0
         finally:
-            for pending in (task, left):
-                pending.cancel()
-            await asyncio.gather(task, left, return_exceptions=True)
+            left.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     async def _left(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
