@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from aigw_compile import ir
-from aigw_compile.diagnostic import Diagnostic, Related, Severity, failed
+from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, failed
 from aigw_compile.document import Document
 from aigw_compile.emitters import emitter
 from aigw_compile.lower import lower
@@ -23,7 +23,7 @@ from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.prune import pruned
 from aigw_compile.reading import Opened, open_project, open_projects
 from aigw_compile.resolve import resolve
-from aigw_compile.rules import run_data, run_gateway
+from aigw_compile.rules import dangling, run_data, run_gateway
 from aigw_compile.schema import with_defaults
 from aigw_compile.source import Source, parse
 from aigw_compile.target import TARGETS, TargetFacts, facts
@@ -66,13 +66,19 @@ def check_document(source: Source, project: Project | None = None) -> Checked:
     source = resolve(source)
     findings = [*validate(source.data), *run_data(source.data)]
     broken = failed(findings)
-    whole = with_defaults(pruned(source.data, findings, validate) if broken else source.data)
+    whole = with_defaults(pruned(source.data, findings, _unfit) if broken else source.data)
     gateway = lower(whole) if isinstance(whole, dict) else None
     if gateway is not None:
-        findings += run_gateway(gateway)
+        findings += run_gateway(gateway, [d.at for d in findings if d.severity is Severity.ERROR])
     findings = [*_levelled(findings, project)]
     good = gateway if not broken and not failed(findings) else None
     return Checked(source, good, tuple(map(source.locate, findings)))
+
+
+def _unfit(data: Json) -> Iterator[Diagnostic]:
+    """Yield why a document cannot be lowered yet; names that lost what they refer to are among it."""
+    yield from validate(data)
+    yield from dangling(data)
 
 
 def check_text(text: str, file: str = "gateway.yaml") -> Checked:

@@ -42,7 +42,7 @@ class Block(dict[str, Any]):
 
 
 class Document(NamedTuple):
-    """One output file. `stream` says that `body` is a list of YAML documents; a name ending in .json is written as JSON."""
+    """One output file: YAML, or JSON or Markdown by the end of its name. `stream`: `body` is a list of YAML documents."""
 
     filename: str
     body: Json
@@ -71,7 +71,9 @@ def text_of(document: Document) -> str:
 
 def lines_of(document: Document) -> Iterator[tuple[str, Pointer]]:
     """Yield each line of the output with the place in the document that it shows."""
-    if document.filename.endswith(".json"):
+    if document.filename.endswith(".md") and isinstance(document.body, str):
+        yield from ((line, ()) for line in document.body.splitlines())
+    elif document.filename.endswith(".json"):
         yield from _json(document.body, "", (), "", "")
     elif document.stream and isinstance(document.body, list):
         for index, body in enumerate(document.body):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from textwrap import fill
 from typing import Any
 
-from aigw_compile import reading, source, validate, verify
+from aigw_compile import diff, reading, source, validate, verify
 from aigw_compile.compiler import Build, Checked
 from aigw_compile.diagnostic import Json, Pointer, named, nearest, value_at
 from aigw_compile.document import lines_of, source_map
@@ -31,7 +31,7 @@ def codes() -> dict[str, tuple[str, str, str]]:
     table: dict[str, tuple[str, str, str]] = {}
     for code, (severity, title, page) in source.CODES.items():
         table[code] = (severity.name.lower(), title, page)
-    for own in (reading.CODES, validate.CODES, verify.CODES, PLAN_CODES):
+    for own in (reading.CODES, validate.CODES, diff.CODES, verify.CODES, PLAN_CODES):
         table.update(own)
     for rule in RULES:
         title, _, page = rule.page.partition("\n")

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aigw_compile import ir, policies
 from aigw_compile.diagnostic import Pointer
 from aigw_compile.providers import PROVIDERS
+from aigw_compile.units import derived_name as derived_name
+from aigw_compile.units import seconds as seconds
+from aigw_compile.units import size as size
+from aigw_compile.units import target_name as target_name
 
 RETRY_ON = ("rate-limited", "server-error", "timeout", "connect-failure")
 FALLBACK_ON = ("rate-limited", "overloaded", "server-error", "timeout", "connect-failure")
-
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
-
-
-def seconds(text: str) -> float:
-    """Return a Gateway API duration in seconds: `1m30s` is 90.0."""
-    return round(sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+)(ms|h|m|s)", text)), 3)
-
-
-def size(value: str | int) -> int:
-    """Return a Kubernetes quantity in bytes: `10Mi` is 10485760."""
-    if isinstance(value, int):
-        return value
-    number = re.match(r"[0-9.]+", value)
-    assert number
-    return int(float(number[0]) * _SIZES[value[number.end() :]])
-
-
-def derived_name(text: str) -> str:
-    """Return the DNS label that a name which was left out is derived as: other characters become `-`."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].rstrip("-")
 
 
 def lower(data: Mapping[str, Any]) -> ir.Gateway:
@@ -152,11 +133,6 @@ def _model(m: Mapping[str, Any], providers: Mapping[str, ir.Provider], at: Point
 def _target(t: Mapping[str, Any], providers: Mapping[str, ir.Provider], at: Pointer) -> ir.Target:
     name = t.get("name") or target_name(t)
     return ir.Target(name, providers[t["provider"]], t["model"], t["weight"], t["priority"], at)
-
-
-def target_name(t: Mapping[str, Any]) -> str:
-    """Return the name of a target that has none of its own: from provider and model."""
-    return derived_name(f"{t['provider']}-{t['model']}")
 
 
 def _access(a: Mapping[str, Any] | None, at: Pointer) -> ir.Access | None:

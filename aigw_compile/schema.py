@@ -24,16 +24,14 @@ def document_schema(name: str = "aigateway.schema.json") -> dict[str, Any]:
 def follow(node: Any, root: Schema | None = None) -> dict[str, Any]:
     """Return a subschema with its `$ref` followed; what stands beside the reference wins."""
     root = root or document_schema()
-    if not isinstance(node, dict):
-        return {}
-    node = dict(node)
-    while "$ref" in node:
-        beside = {key: value for key, value in node.items() if key != "$ref"}
+    found: dict[str, Any] = node if isinstance(node, dict) else {}
+    while "$ref" in found:
+        beside = {key: value for key, value in found.items() if key != "$ref"}
         target: Any = root
-        for step in node["$ref"].removeprefix("#/").split("/"):
+        for step in found["$ref"].removeprefix("#/").split("/"):
             target = target[step]
-        node = {**target, **beside}
-    return node
+        found = {**target, **beside}
+    return found
 
 
 @cache

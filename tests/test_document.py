@@ -13,28 +13,27 @@ from ruamel.yaml import YAML
 
 from aigw_compile.document import Block, Document, at, lines_of, source_map, text_of
 
-HOSTILE = (
-    """on 1e3 yes 12:30:45 = << 0o17 0x1F ~ null True .inf -.5 2024-01-01 - ? : # & * ! | > % @ ` "a 'b""".split()
-    + [
-        "a\nb",
-        "a\n b\n\nc\n",
-        "a \n",
-        "\n",
-        "- a",
-        "line\n\tx",
-        " a\nb",
-        "a\n\n",
-        "y: z\n# c",
-        "a # b",
-        "\x85",
-        "\u2028",
-        "\ufeff",
-        "",
-        "é",
-        "𝒳",
-        "a\r\nb",
-    ]
-)
+WORDS = """on 1e3 yes 12:30:45 = << 0o17 0x1F ~ null True .inf -.5 2024-01-01 - ? : # & * ! | > % @ ` "a 'b""".split()
+HOSTILE = [
+    *WORDS,
+    "a\nb",
+    "a\n b\n\nc\n",
+    "a \n",
+    "\n",
+    "- a",
+    "line\n\tx",
+    " a\nb",
+    "a\n\n",
+    "y: z\n# c",
+    "a # b",
+    "\x85",
+    "\u2028",
+    "\ufeff",
+    "",
+    "é",
+    "𝒳",
+    "a\r\nb",
+]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(HOSTILE)
 LEAF = (
     st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | TEXT

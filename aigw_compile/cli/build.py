@@ -53,9 +53,12 @@ def command(
     reason, in aigw-compile.yaml. A gateway with an error leaves its outputs as they were. `--verify native` also asks
     the target's own binary (Envoy, with the extra "envoy").
     """
-    failing = comparing.classes_of(fail_on)
-    asked = Asked(targets, output, emit, against, with_diff, failing, with_map, verify == "native")
-    results = [_project(opened, asked) for opened in compiler.open_projects(common.existing(paths))]
+    try:
+        failing = comparing.classes_of(fail_on)
+        asked = Asked(targets, output, emit, against, with_diff, failing, with_map, verify == "native")
+        results = [_project(opened, asked) for opened in compiler.open_projects(common.existing(paths))]
+    except comparing.SideError as wrong:
+        raise click.UsageError(str(wrong)) from None
     findings = [d for r in results for d in r.findings]
     if not any(r.gateways for r in results) and not failed(findings):
         findings.append(Diagnostic("AIG0104", Severity.ERROR, "no gateway found"))

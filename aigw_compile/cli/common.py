@@ -14,6 +14,7 @@ import click
 from aigw_compile.diagnostic import Diagnostic, Severity, did_you_mean
 from aigw_compile.project import TargetChoice
 from aigw_compile.render import FORMATS, render
+from aigw_compile.source import display
 from aigw_compile.target import TARGETS, manifest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -80,17 +81,25 @@ def show(
     """Print the findings, write the reports, and return the exit code: 1 if anything fails the run."""
     findings = sorted(set(diagnostics), key=_order)
     texts = _texts(findings, root)
-    click.echo(render(format_, findings, texts, colour=coloured() and format_ == "text"), nl=False)
+    click.echo(_rendered(format_, findings, texts, colour=coloured()), nl=False)
     for entry in reports:
         name, found, file = entry.partition("=")
         if not found or name not in FORMATS:
             raise click.BadParameter(f'--report wants FORMAT=FILE with one of {", ".join(FORMATS)}: "{entry}"')
         try:
-            Path(file).write_text(render(name, findings, texts), "utf-8")
+            Path(file).write_text(_rendered(name, findings, texts), "utf-8")
         except OSError as error:
             raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
     worst = max((d.severity for d in findings), default=Severity.HINT)
     return int(worst is Severity.ERROR or (strict and worst is Severity.WARNING))
+
+
+def _rendered(format_: str, findings: Sequence[Diagnostic], texts: Mapping[str, str], *, colour: bool = False) -> str:
+    if format_ != "sarif":
+        return render(format_, findings, texts, colour=colour and format_ == "text")
+    from aigw_compile.explain import codes
+
+    return render(format_, findings, texts, codes=codes())
 
 
 def _order(d: Diagnostic) -> tuple[Any, ...]:
@@ -105,7 +114,7 @@ def _texts(findings: Iterable[Diagnostic], root: Path) -> Mapping[str, str]:
     texts = {}
     for file in sorted(files):
         try:
-            texts[file] = (root / file).read_bytes().decode("utf-8-sig", "replace")
+            texts[file] = display((root / file).read_bytes())
         except OSError:
             continue
     return texts

@@ -16,6 +16,7 @@ from aigw_compile.target import TARGETS
 @click.argument("what", nargs=-1, required=True)
 def command(what: tuple[str, ...]) -> None:
     """Explain CODE (`AIG3001`), FILE PLACE (`gateway.yaml models[chat].timeouts`), or OUTPUT:LINE (`build/x/kong/kong.yml:12`)."""
+    answer: str | None
     if len(what) == 2:
         answer = _place(Path(what[0]), what[1])
     elif len(what) == 1 and (found := re.fullmatch(r"(.+):(\d+)", what[0])):

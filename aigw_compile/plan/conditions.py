@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.plan import fits
-from aigw_compile.policies import pcre
+from aigw_compile.plan.shapes import SHAPES
 from aigw_compile.policies.limits import Limit
 from aigw_compile.policies.prompt_decorator import PromptDecorator
 from aigw_compile.policies.prompt_guard import PromptGuard
@@ -86,146 +85,42 @@ def limits_at_several_places(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         yield from (origin[:-1] for kind, origin in placed if kind != placed[0][0])
 
 
-def targets_beyond_the_first(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """Every target but the one that a target with one upstream per model calls."""
+def tokens_alone(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A limit that counts tokens and no requests."""
+    for limit in _limits(gateway):
+        if limit.tokens is not None and limit.requests is None:
+            yield limit.origin
+
+
+def requests_per(gateway: ir.Gateway, window: str) -> Iterator[Pointer]:
+    """A limit on requests with a certain window."""
+    for limit in _limits(gateway):
+        if limit.requests is not None and limit.per == window:
+            yield (*limit.origin, "per")
+
+
+def allow_over_a_conversation(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A guard that allows, and looks at every message."""
+    yield from ((*g.origin, "allow") for g in _guards(gateway) if g.allow and g.scope == "conversation")
+
+
+def fallback_beyond_retries(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A model that retries, and falls back for a cause for which it does not retry."""
     for model in gateway.models:
-        first = model.first()
-        yield from (t.origin for t in model.targets if t is not first)
+        if model.retries.attempts and len(model.priorities()) > 1 and set(model.fallback.on) - set(model.retries.on):
+            yield model.fallback.origin
 
 
-def targets_without_weight(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A target that is never chosen."""
-    yield from (t.origin for m in gateway.models for t in m.targets if not t.weight)
-
-
-def weights_and_priorities(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A weight in a model that has several priorities."""
+def idle_under_first_byte(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A model whose idle timeout is shorter than its wait for the first byte."""
     for model in gateway.models:
-        if len(model.priorities()) > 1:
-            yield from ((*t.origin, "weight") for t in model.targets if t.weight > 1)
+        if model.timeouts.idle < model.timeouts.first_byte:
+            yield model.timeouts.origin
 
 
-def passed_names_among_others(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A target that passes the client's model name on, beside one that has a name of its own."""
-    for model in gateway.models:
-        names = {t.model for t in model.targets if t.weight}
-        if len(names) > 1:
-            yield from (t.origin for t in model.targets if t.model == "*" and t.weight)
-
-
-def renamed_models(gateway: ir.Gateway, which: str) -> Iterator[Pointer]:
-    """A target whose model has another name than clients use; `first`: only the first target of each model counts."""
-    for model in gateway.models:
-        targets = [model.first()] if which == "first" else [t for t in model.targets if t.weight]
-        public = {model.name, *model.aliases}
-        yield from ((*t.origin, "model") for t in targets if t and t.model != "*" and {t.model} != public)
-
-
-def unused_providers(gateway: ir.Gateway, which: str) -> Iterator[Pointer]:
-    """A provider that no target calls; `first`: only the first target of each model counts."""
-    used = {t.provider.name for t in _targets(gateway, which)}
-    yield from (p.origin for p in gateway.providers if p.name not in used)
-
-
-def unused_vaults(gateway: ir.Gateway, which: str) -> Iterator[Pointer]:
-    """A vault from which no provider that is called takes its credential; `first` as for unused-providers."""
-    credentials = [t.provider.credential for t in _targets(gateway, which)]
-    used = {c.vault.name for c in credentials if c and c.vault}
-    yield from (v.origin for v in gateway.vaults if v.name not in used)
-
-
-def vaults_of_type(gateway: ir.Gateway, types: Sequence[str]) -> Iterator[Pointer]:
-    """A vault of one of some types."""
-    yield from (v.origin for v in gateway.vaults if v.type in types)
-
-
-def provider_secrets_from(gateway: ir.Gateway, sources: Sequence[str]) -> Iterator[Pointer]:
-    """A provider's credential that comes from one of some sources."""
-    for provider in gateway.providers:
-        if provider.credential and provider.credential.source in sources:
-            yield provider.credential.origin
-
-
-def env_names_not_in_capitals(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A provider's credential in an environment variable whose name has small letters."""
-    for provider in gateway.providers:
-        key = provider.credential
-        if key and key.source == "env" and key.name != key.name.upper():
-            yield key.origin
-
-
-def several_listeners(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """More than one listener."""
-    if len(gateway.listeners) > 1:
-        yield ("spec", "listeners")
-
-
-def anonymous_access(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A model with access rules in a gateway that knows nobody."""
-    if fits.anonymous(gateway):
-        yield from (m.access.origin for m in gateway.models if m.access)
-
-
-def policies_of_nobody(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """Policies of a group without members, or of a group or consumer in a gateway that knows nobody."""
+def _limits(gateway: ir.Gateway) -> Iterator[Limit]:
     for scope in ir.scopes(gateway):
-        if scope.policies and fits.nobody(gateway, scope):
-            yield (*scope.origin, "policies")
-
-
-def groups_without_members(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A group to which no consumer belongs."""
-    yield from (g.origin for g in gateway.consumer_groups if not fits.members(gateway, g.name))
-
-
-def limits_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, Any]) -> Iterator[Pointer]:
-    """A limit that finds no limiter (see fits.placed for `unit`, `slots`, `groups` and `gatewayWide`)."""
-    wide = than["gatewayWide"]
-    if wide == "with-equal-timeouts":
-        wide = len({fits.timing(m) for m in gateway.models}) == 1
-    yield from fits.limits_too_much(gateway, than["unit"], than["slots"], than["groups"], bool(wide))
-
-
-def guards_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, int]) -> Iterator[Pointer]:
-    """A guard that cannot be had together with those before it in `patterns` patterns of `chars` characters."""
-    yield from fits.guards_too_much(gateway, than["patterns"], than["chars"])
-
-
-def guard_with_an_anchor(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A pattern that asks for the begin or end of a text, in a guard that looks at more than one message."""
-    for guard in _guards(gateway):
-        if guard.scope != "last" or set(guard.roles) != {"user"}:
-            for field in ("deny", "allow"):
-                yield from (
-                    (*guard.origin, field, i)
-                    for i, text in enumerate(getattr(guard, field))
-                    if pcre.anchored(text)
-                )
-
-
-def decorators_that_do_not_fit(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """A decorator that brings a call over `most` messages on one side."""
-    yield from fits.decorators_too_much(gateway, most)
-
-
-def decorator_message_longer_than(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """A decorator's message of more than `most` characters."""
-    for scope in ir.scopes(gateway):
-        for decorator in ir.every(scope.policies, PromptDecorator):
-            yield from (m.origin for m in (*decorator.prepend, *decorator.append) if len(m.content) > most)
-
-
-def limits_and_several_replicas(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """Limits in a gateway of which more than one runs."""
-    if gateway.deployment.most_replicas > 1:
-        for scope in ir.scopes(gateway):
-            yield from (x.origin for x in ir.every(scope.policies, Limit))
-
-
-def _targets(gateway: ir.Gateway, which: str) -> Iterator[ir.Target]:
-    for model in gateway.models:
-        first = model.first()
-        yield from (t for t in model.targets if t.weight and (which != "first" or t is first))
+        yield from ir.every(scope.policies, Limit)
 
 
 def _guards(gateway: ir.Gateway) -> Iterator[PromptGuard]:
@@ -233,38 +128,21 @@ def _guards(gateway: ir.Gateway) -> Iterator[PromptGuard]:
         yield from ir.every(scope.policies, PromptGuard)
 
 
-CONDITIONS: Mapping[str, Predicate] = {
-    function.__name__.replace("_", "-"): function
-    for function in (
-        several_models,
-        several_priorities,
-        several_targets,
-        prefixed_credential,
-        decorator_and_guard,
-        guard_patterns_over,
-        guard_pattern_longer_than,
-        guards_at_several_places,
-        decorators_at_several_places,
-        limits_at_several_places,
-        targets_beyond_the_first,
-        targets_without_weight,
-        weights_and_priorities,
-        passed_names_among_others,
-        renamed_models,
-        unused_providers,
-        unused_vaults,
-        vaults_of_type,
-        provider_secrets_from,
-        env_names_not_in_capitals,
-        several_listeners,
-        anonymous_access,
-        policies_of_nobody,
-        groups_without_members,
-        limits_that_do_not_fit,
-        guards_that_do_not_fit,
-        guard_with_an_anchor,
-        decorators_that_do_not_fit,
-        decorator_message_longer_than,
-        limits_and_several_replicas,
-    )
-}
+_OWN = (
+    several_models,
+    several_priorities,
+    several_targets,
+    prefixed_credential,
+    decorator_and_guard,
+    guard_patterns_over,
+    guard_pattern_longer_than,
+    guards_at_several_places,
+    decorators_at_several_places,
+    limits_at_several_places,
+    tokens_alone,
+    requests_per,
+    allow_over_a_conversation,
+    fallback_beyond_retries,
+    idle_under_first_byte,
+)
+CONDITIONS: Mapping[str, Predicate] = {function.__name__.replace("_", "-"): function for function in _OWN} | SHAPES

@@ -47,8 +47,22 @@ FORMATS: Final[Mapping[str, Callable[[Sequence[Diagnostic], Texts], str]]] = {
 """Each format by its name. Called with findings and texts, it returns the whole output with its last line feed."""
 
 
-def render(name: str, diagnostics: Sequence[Diagnostic], texts: Texts, *, colour: bool = False) -> str:
-    """Return the findings as the format `name` has them; `colour` is for text only. Raises KeyError."""
+def render(
+    name: str,
+    diagnostics: Sequence[Diagnostic],
+    texts: Texts,
+    *,
+    colour: bool = False,
+    codes: Mapping[str, tuple[object, str, str]] | None = None,
+) -> str:
+    """Return the findings as the format `name` has them. Raises KeyError where there is no such format.
+
+    `colour` is for text only. `codes` gives (severity, title, explanation) of each code, for formats that list rules.
+    """
+    if name == "sarif" and codes:
+        from aigw_compile.render import sarif
+
+        return sarif.render(diagnostics, codes)
     if name == "text" and colour:
         from aigw_compile.render import text
 

@@ -16,7 +16,7 @@ from aigw_compile.render import clean, ordered
 _LEVEL: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.HINT: "note"}
 
 
-def render(diagnostics: Sequence[Diagnostic], codes: Mapping[str, tuple[str, str, str]] | None = None) -> str:
+def render(diagnostics: Sequence[Diagnostic], codes: Mapping[str, tuple[object, str, str]] | None = None) -> str:
     """Return a SARIF log with one run.
 
     `codes` gives (severity, title, explanation) of each code for the rules; a code that is missing there takes the
@@ -46,7 +46,7 @@ def render(diagnostics: Sequence[Diagnostic], codes: Mapping[str, tuple[str, str
     return scrub(dumps(log, indent=2)) + "\n"
 
 
-def _rule(d: Diagnostic, codes: Mapping[str, tuple[str, str, str]]) -> Mapping[str, Any]:
+def _rule(d: Diagnostic, codes: Mapping[str, tuple[object, str, str]]) -> Mapping[str, Any]:
     _, title, page = codes.get(d.code, ("", d.message, ""))
     rule: dict[str, Any] = {"id": d.code, "shortDescription": {"text": title}}
     if page:

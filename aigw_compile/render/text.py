@@ -13,6 +13,7 @@ from aigw_compile.render import clean, ordered
 
 _WIDE: Final = 120
 """Cells of a code line that are shown; a longer one is cut around the caret."""
+_FAR: Final = 2_000
 _TAB: Final = 4
 _PAINT: Final = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.HINT: "1;36"}
 _BOLD, _DIM, _GREEN = "1", "2", "1;32"
@@ -24,16 +25,39 @@ _HARMFUL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u2
 def render(diagnostics: Sequence[Diagnostic], texts: Mapping[str, str], *, colour: bool = False) -> str:
     """Return the findings with code frames, and a last line that counts them."""
     paint = _painted if colour else _plain
-    lines: dict[str, list[str]] = {}
-    for file, text in texts.items():
-        lines[file] = _LINES.split(text)
-    # Secrets of several lines (PEM keys) are known only by their first line, so each whole text is scrubbed as well.
-    hidden = {file: _hidden_lines(text) for file, text in texts.items()}
-    blocks = ["\n".join(_block(clean(d), lines, hidden, paint)) for d in ordered(diagnostics)]
+    files = {file: _File(text) for file, text in texts.items()}
+    blocks = ["\n".join(_block(clean(d), files, paint)) for d in ordered(diagnostics)]
     return scrub("\n\n".join([*blocks, _count(diagnostics, paint)])) + "\n"
 
 
 _Paint = Callable[[str, str], str]
+
+
+class _File:
+    """The lines of a file as they may be shown."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = _LINES.split(text)
+        # A line within a PEM key looks like nothing by itself.
+        self._hidden = _hidden_lines(self.lines) if "-----BEGIN" in text else set()
+        self._scrubbed: dict[int, tuple[str, int, int]] = {}
+
+    def marked(self, span: Span) -> tuple[str, str, str]:
+        """Return the first line of `span` in three parts, without secrets: before, marked, after."""
+        line = self.lines[span.line - 1]
+        if span.line in self._hidden:
+            return "", STARS, ""
+        start = min(span.column - 1, len(line))
+        end = len(line) if span.end_line > span.line else min(max(span.end_column - 1, start), len(line))
+        if span.line not in self._scrubbed:
+            self._scrubbed[span.line] = _scrubbed(line)
+        whole, before, after = self._scrubbed[span.line]
+        if whole != line:
+            longer = len(whole) - len(line)
+            start = start if start <= before else start + longer if start >= len(line) - after else before
+            end = end if end <= before else end + longer if end >= len(line) - after else len(whole) - after
+        marked = whole[start:end].rstrip() or whole[start : start + 1]
+        return whole[:start], marked, whole[start + len(marked) :]
 
 
 def _plain(text: str, style: str) -> str:
@@ -44,54 +68,39 @@ def _painted(text: str, style: str) -> str:
     return f"\x1b[{style}m{text}\x1b[0m"
 
 
-def _block(
-    d: Diagnostic, lines: Mapping[str, list[str]], hidden: Mapping[str, set[int]], paint: _Paint
-) -> Iterator[str]:
+def _block(d: Diagnostic, files: Mapping[str, _File], paint: _Paint) -> Iterator[str]:
     word = paint(d.severity.name.lower(), _PAINT[d.severity])
     message = _one_line(d.message)
     place = f" [{_one_line(d.place)}]" if d.place and not d.span else ""
     start = f"{paint(_at(d.span), _BOLD)}: " if d.span else ""
     yield f"{start}{word} {d.code} {message}{place}"
     if d.span:
-        yield from _frame(d.span, lines, hidden, paint, _PAINT[d.severity])
+        yield from _frame(d.span, files, paint, _PAINT[d.severity])
     if d.hint:
         yield f"  {paint('help', _GREEN)}: {_one_line(d.hint)}"
     via = d.span.via if d.span else None
     while via:
-        yield from _beside(Related("used here", span=via), lines, hidden, paint)
+        yield from _beside(Related("used here", span=via), files, paint)
         via = via.via
     for related in d.related:
-        yield from _beside(related, lines, hidden, paint)
+        yield from _beside(related, files, paint)
 
 
-def _beside(
-    related: Related, lines: Mapping[str, list[str]], hidden: Mapping[str, set[int]], paint: _Paint
-) -> Iterator[str]:
+def _beside(related: Related, files: Mapping[str, _File], paint: _Paint) -> Iterator[str]:
     place = f"{paint(_at(related.span), _BOLD)}: " if related.span else ""
     yield f"  {place}{paint('note', _PAINT[Severity.HINT])}: {_one_line(related.message)}"
     if related.span:
-        yield from _frame(related.span, lines, hidden, paint, _PAINT[Severity.HINT])
+        yield from _frame(related.span, files, paint, _PAINT[Severity.HINT])
 
 
-def _frame(
-    span: Span, lines: Mapping[str, list[str]], hidden: Mapping[str, set[int]], paint: _Paint, style: str
-) -> Iterator[str]:
+def _frame(span: Span, files: Mapping[str, _File], paint: _Paint, style: str) -> Iterator[str]:
     """Yield the first line of `span` and a line of carets; nothing where there is no such line."""
-    known = lines.get(span.file, [])
-    if not 1 <= span.line <= len(known):
+    file = files.get(span.file)
+    if file is None or not 1 <= span.line <= len(file.lines):
         return
-    line = known[span.line - 1]
-    start = min(span.column - 1, len(line))
-    end = len(line) if span.end_line > span.line else min(max(span.end_column - 1, start), len(line))
-    if span.line in hidden.get(span.file, ()):
-        line, start, end = STARS, 0, len(STARS)
-    else:
-        line, start, end = _scrubbed(line, start, end)
-    if end > start:
-        end = start + len(line[start:end].rstrip()) or start + 1
-    head = _cells(line[:start])
-    marked = _cells(line[start:end])
-    shown, before, carets = _cut(head, marked, _cells(line[end:]))
+    head, marked, tail = file.marked(span)
+    # Far more than is ever shown is enough: a line may have a megabyte.
+    shown, before, carets = _cut(_cells(head[-_FAR:]), _cells(marked[:_FAR]), _cells(tail[:_FAR]))
     number = str(span.line)
     gutter = paint(f"{' ' * len(number)} |", _DIM)
     yield f" {paint(f'{number} |', _DIM)} {shown}".rstrip()
@@ -114,33 +123,24 @@ def _cut(head: str, marked: str, tail: str) -> tuple[str, int, int]:
     return head + marked + tail, _width(head), max(_width(marked), 1)
 
 
-def _scrubbed(line: str, start: int, end: int) -> tuple[str, int, int]:
-    """Return the line without secrets, and where the marked part stands in it now."""
+def _scrubbed(line: str) -> tuple[str, int, int]:
+    """Return the line without secrets, and how many letters at its start and at its end are as they were."""
     whole = scrub(line)
-    if whole == line:
-        return line, start, end
+    most = min(len(line), len(whole))
     before = 0
-    while before < min(len(line), len(whole)) and line[before] == whole[before]:
+    while before < most and line[before] == whole[before]:
         before += 1
     after = 0
-    while after < min(len(line), len(whole)) - before and line[-1 - after] == whole[-1 - after]:
+    while after < most - before and line[-1 - after] == whole[-1 - after]:
         after += 1
-
-    def moved(index: int, inside: int) -> int:
-        if index <= before:
-            return index
-        return index + len(whole) - len(line) if index >= len(line) - after else inside
-
-    return whole, moved(start, before), moved(end, len(whole) - after)
+    return whole, before, after
 
 
-def _hidden_lines(text: str) -> set[int]:
-    """Return the numbers of the lines that a secret of several lines covers."""
-    if "-----BEGIN" not in text:
-        return set()
+def _hidden_lines(lines: Sequence[str]) -> set[int]:
+    """Return the numbers of the lines that a private key covers."""
     covered: set[int] = set()
     inside = False
-    for number, line in enumerate(_LINES.split(text), 1):
+    for number, line in enumerate(lines, 1):
         inside = inside or ("-----BEGIN" in line and "PRIVATE KEY" in line)
         if inside:
             covered.add(number)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from yaml.error import YAMLError
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span, named
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Span, named
 from aigw_compile.source.codes import CODES
 from aigw_compile.source.text import Text, decode, display
 
@@ -158,7 +158,7 @@ def read(path: Path, file: str) -> tuple[list[Source], list[Diagnostic]]:
 
 
 def _unread(file: str, code: str, message: str, hint: str = "") -> Diagnostic:
-    return Diagnostic(code, Severity[CODES[code][0].upper()], message, hint=hint, span=Span(file, 1, 1, 1, 1))
+    return Diagnostic(code, CODES[code][0], message, hint=hint, span=Span(file, 1, 1, 1, 1))
 
 
 def _order(diagnostic: Diagnostic) -> tuple[int, int, int, str]:

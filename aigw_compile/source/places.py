@@ -30,8 +30,13 @@ class Place:
         self.start = start
         self.end = end
         self.flow = flow
-        self.keys: dict[str, tuple[int, int, Place]] = {}
-        self.items: list[Place] = []
+        self.keys: dict[str, tuple[int, int, Place]] = _NO_KEYS
+        self.items: list[Place] = _NO_ITEMS
+
+
+# Most places have nothing inside; these two are shared by them and never written to.
+_NO_KEYS: dict[str, tuple[int, int, Place]] = {}
+_NO_ITEMS: list[Place] = []
 
 
 def places(text: Text) -> list[Place]:
@@ -110,6 +115,10 @@ def _document(get_event: GetEvent, offset: int, content: str, found: list[Place]
                 place.keys, place.items = target.keys, target.items
         elif kind is MappingStartEvent or kind is SequenceStartEvent:
             place = Place(start, start if not event.flow_style else end, bool(event.flow_style))
+            if kind is MappingStartEvent:
+                place.keys = {}
+            else:
+                place.items = []
         else:
             raise Abandon
         if kind is not AliasEvent and event.anchor is not None:

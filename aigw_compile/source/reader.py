@@ -36,8 +36,8 @@ _DROPPED: Final[Any] = object()
 """In place of a key: its value is read, but nobody gets it, since the key is refused."""
 _OF_LIST: Final[Any] = object()
 """In place of a key: this is a list."""
-_OWN_WORDS: Final = frozenset(("on", "off"))
-"""Keys of the spec language that YAML 1.1 takes for booleans."""
+_OWN_WORDS: Final = frozenset(("on",))
+"""Keys of the spec language that YAML 1.1 takes for booleans; `off` is exempt everywhere, see scalars.py."""
 _CORE: Final = "tag:yaml.org,2002:"
 _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "null": (type(None),),
@@ -183,6 +183,10 @@ class Reader:
             end = start + 1
         self._found.append(self._text.finding(code, message, start, end, hint, at, on_key, related))
 
+    def _enough(self, code: str) -> bool:
+        """Say whether another finding would not be listed, before anything is done to make it."""
+        return self._counts.get(code, 0) > MOST_OF_A_CODE
+
     def _give_up(self, code: str, message: str, event: Any) -> None:
         self._note(code, message, event)
         raise Abandon
@@ -228,9 +232,11 @@ class Reader:
             self._note("AIG0013", "a key is missing before the colon", event, 'write a key, or "" if it is empty', at)
 
     def _complex_key(self, event: Any, stack: _Stack, container: Any) -> None:
+        if self._enough("AIG0013"):
+            return
         start = self._offset + event.start_mark.index
         content = self._text.content
-        if content.startswith("{", start) and content[:start].rstrip().endswith("{"):
+        if content.startswith("{", start) and content[max(start - 1, 0) : start] == "{":
             message = "{{ opens a mapping whose key is a mapping"
             hint = 'a template must stand in quotes: "{{ name }}"'
         else:
@@ -240,6 +246,8 @@ class Reader:
         self._note("AIG0013", message, event, hint, _here(stack, container, _WANTED))
 
     def _duplicate(self, word: str, event: Any, stack: _Stack, container: Any) -> None:
+        if self._enough("AIG0012"):
+            return
         at = (*_here(stack, container, _WANTED), word)
         first = Related("it is here for the first time", at=at)
         self._note(
@@ -247,7 +255,8 @@ class Reader:
         )
 
     def _noted(self, noted: Noted, event: Any, stack: _Stack, container: Any, key: Any) -> Scalar:
-        self._note(noted.code, noted.message, event, noted.hint, _here(stack, container, key))
+        if not self._enough(noted.code):
+            self._note(noted.code, noted.message, event, noted.hint, _here(stack, container, key))
         return noted.value
 
     def _tagged(self, event: Any, stack: _Stack, container: Any, key: Any) -> Scalar:
@@ -272,6 +281,8 @@ class Reader:
             self._unknown_tag(event, _here(stack, container, key))
 
     def _unknown_tag(self, event: Any, at: Pointer) -> None:
+        if self._enough("AIG0016"):
+            return
         tag = str(event.tag)
         shown = "!!" + tag.removeprefix(_CORE) if tag.startswith(_CORE) else tag
         shown = _short(shown)

@@ -29,10 +29,11 @@ _HEX: Final = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NO_NUMBER: Final = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
-# YAML 1.1, yaml.org/type/: bool, int, float, timestamp, merge, value. Only what the core schema reads otherwise.
+# YAML 1.1, yaml.org/type/: bool, int, float, timestamp, merge, value. Only what the core schema reads otherwise. `off` is
+# not listed, since it is a word of the spec language (`rules: {AIG5003: off}`), as is the key `on` (see reader.py).
 _BOOL_1_1: Final = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), "true"),
-    **dict.fromkeys(("n", "N", "no", "No", "NO", "off", "Off", "OFF"), "false"),
+    **dict.fromkeys(("n", "N", "no", "No", "NO", "Off", "OFF"), "false"),
 }
 _OTHER_1_1: Final = (
     (re.compile(r"[-+]?0[0-9_]+"), "an octal number"),

@@ -40,6 +40,9 @@ class _Told(NamedTuple):
     code: str = "AIG0010"
 
 
+_NO_KEY: Final = _Told("a key is missing before the colon", 'write a key, or "" if it is empty; text needs quotes')
+
+
 def explain(error: YAMLError, offset: int, text: Text) -> Diagnostic:
     """Return the diagnostic for `error`, whose marks count from `offset` in `text`."""
     mark = getattr(error, "problem_mark", None)
@@ -140,7 +143,7 @@ def _no_colon(case: _Case) -> _Told:
 def _no_key(case: _Case) -> _Told:
     before = case.line_before
     if case.char == ":":
-        return _Told("a key is missing before the colon", 'write a key, or "" if it is empty; text needs quotes')
+        return _NO_KEY
     where = "the mapping starts here"
     stripped = before.rstrip()
     if case.char in ("}", "]") or (case.char == "," and stripped):
@@ -195,6 +198,8 @@ def _no_value(case: _Case) -> _Told:
         return _Told('"..." ends a document that has not begun', 'remove it, or write "---" before the document')
     if _at_end(case):
         return _Told("the document ends where a value is expected", 'is a "]" or "}" missing?')
+    if case.char == ":":
+        return _NO_KEY
     return _Told(f'a value is missing before "{case.char}"', f'if "{case.char}" is meant as text, put it in quotes')
 
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
 
-from aigw_compile.diagnostic import Diagnostic, Pointer, Related, Severity, Span
+from aigw_compile.diagnostic import Diagnostic, Pointer, Related, Span
 from aigw_compile.source.codes import CODES
 
 _BOMS: Final = (
@@ -17,7 +17,7 @@ _BOMS: Final = (
     (b"\xff\xfe", "UTF-16", "utf-16"),
 )
 # Not c-printable (YAML 1.2.2, production 1), and the three line separators of YAML 1.1 that 1.2 takes for letters.
-_REFUSED: Final = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_REFUSED: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _REORDERS: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _BREAKS: Final = re.compile("\r\n|\r|\n")
 _BYTES: Final = re.compile("[\udc80-\udcff]")
@@ -58,9 +58,7 @@ class Text:
         related: Sequence[Related] = (),
     ) -> Diagnostic:
         """Return a diagnostic of this file; its severity is that of `code` in CODES."""
-        return Diagnostic(
-            code, Severity[CODES[code][0].upper()], message, at, hint, tuple(related), on_key, self.span(start, end)
-        )
+        return Diagnostic(code, CODES[code][0], message, at, hint, tuple(related), on_key, self.span(start, end))
 
 
 def decode(raw: bytes | str, file: str) -> tuple[Text, list[Diagnostic]]:
@@ -103,14 +101,15 @@ def _decoded(raw: bytes) -> tuple[str, str]:
     for bom, name, codec in _BOMS:
         if raw.startswith(bom):
             return raw.decode(codec, "replace"), f"it starts with the byte order mark of {name}"
+    head = raw[: min(len(raw), 4096) & ~1]
+    if b"\0" in head:
+        for zeros, codec in ((head[1::2], "utf-16-le"), (head[0::2], "utf-16-be")):
+            if zeros.count(0) > len(zeros) * 0.8:
+                return raw.decode(codec, "replace"), "it looks like UTF-16 without a byte order mark"
     try:
         return raw.decode("utf-8"), ""
     except UnicodeDecodeError as error:
         bad = raw[error.start]
-        head = raw[: min(len(raw), 4096) & ~1]
-        for zeros, codec in ((head[1::2], "utf-16-le"), (head[0::2], "utf-16-be")):
-            if zeros.count(0) > len(zeros) * 0.8:
-                return raw.decode(codec, "replace"), "it looks like UTF-16 without a byte order mark"
     guess = f', in Latin-1 it would be "{chr(bad)}"' if bad >= 0xA0 else ""
     return raw.decode("utf-8", "surrogateescape"), f"the byte 0x{bad:02X} does not belong here{guess}"
 

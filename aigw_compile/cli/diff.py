@@ -1,0 +1,78 @@
+"""`aigw-compile diff`: two sides to what a change means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from aigw_compile import comparing, compiler
+from aigw_compile.cli import common
+from aigw_compile.project import TargetChoice
+from aigw_compile.render.changes import FORMATS, text
+
+
+@click.command()
+@click.argument("base", required=False)
+@click.argument("head", required=False)
+@common.target_option
+@click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("--exit-code", is_flag=True, help="End with 2 if anything changed.")
+@click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")
+def command(
+    base: str | None,
+    head: str | None,
+    targets: Sequence[TargetChoice],
+    format_: str,
+    exit_code: bool,
+    fail_on: str | None,
+) -> None:
+    """Say what changes between BASE and HEAD: in meaning, and in each target's outputs. Nothing is written.
+
+    A side is a spec, a folder with specs, a folder with outputs, or git:REV. BASE is the project's `diff.against` if
+    absent, HEAD the specs as they are now.
+    """
+    try:
+        _run(base, head, targets, format_, exit_code, fail_on)
+    except comparing.SideError as wrong:
+        raise click.UsageError(str(wrong)) from None
+
+
+def _run(
+    base: str | None,
+    head: str | None,
+    targets: Sequence[TargetChoice],
+    format_: str,
+    exit_code: bool,
+    fail_on: str | None,
+) -> None:
+    failing = comparing.classes_of(fail_on)
+    paths = [Path(x) for x in (head, base) if x and not x.startswith("git:") and Path(x).exists()] or [Path(".")]
+    opened = compiler.open_project(paths[:1])
+    project = opened.project
+    base = base or project.diff_against
+    if not base:
+        raise comparing.SideError(
+            "compare with what? `aigw-compile diff git:origin/main`, or diff.against in aigw-compile.yaml"
+        )
+    wanted = compiler.choices(project, targets)
+    new = comparing.side_of(head, project, wanted) if head else comparing.current([Path(".")], wanted, project)
+    old = comparing.side_of(base, project, wanted)
+    changed = failed = 0
+    for name in [*new.gateways, *(n for n in old.gateways if n not in new.gateways)]:
+        if name not in new.gateways:
+            click.echo(f"{name}: the whole gateway is gone [breaking]")
+            changed, failed = changed + 1, failed + ("breaking" in (failing or project.diff_fail_on))
+            continue
+        side = new.gateways[name]
+        found = comparing.compare(old.gateways.get(name), side, new.facts)
+        where = comparing.places(new.sources.get(name), old.sources.get(name))
+        shown = text(found, where, colour=common.coloured()) if format_ == "text" else FORMATS[format_](found, where)
+        click.echo(shown, nl=False)
+        for target in sorted({*side.documents} ^ {*(old.gateways[name].documents if name in old.gateways else ())}):
+            if name in old.gateways and format_ == "text":
+                click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")
+        changed += not found.empty
+        failed += found.count(failing or project.diff_fail_on)
+    raise click.exceptions.Exit(1 if failed else 2 if exit_code and changed else 0)

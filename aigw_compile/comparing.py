@@ -1,0 +1,250 @@
+"""Where the sides of a diff come from, and where a diff goes: outputs on disk, a folder, a revision of git; diff.json and diff.md."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from aigw_compile import compiler, write
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, did_you_mean
+from aigw_compile.diff import CLASSES, Change, Diff, Side, diff
+from aigw_compile.document import Document, lines_of, source_map
+from aigw_compile.project import Accept, Project, TargetChoice
+from aigw_compile.render.changes import Places, as_data, markdown
+from aigw_compile.source import Source, parse
+from aigw_compile.target import TARGETS, TargetFacts, facts
+
+
+class SideError(ValueError):
+    """A side cannot be read; the message says why, and what would be right."""
+
+
+class Sides(NamedTuple):
+    """Every gateway of one side, with what is needed to say where its lines are."""
+
+    gateways: Mapping[str, Side]
+    sources: Mapping[str, Source]
+    facts: Mapping[str, TargetFacts]
+
+
+def classes_of(text: str | None) -> tuple[str, ...]:
+    """Return the classes of `--fail-on breaking,cost`. Raises SideError with a guess."""
+    names = tuple(name.strip() for name in (text or "").split(",") if name.strip())
+    for name in names:
+        if name not in CLASSES:
+            raise SideError(f'no class of change "{name}": {did_you_mean(name, CLASSES)}')
+    return names
+
+
+# --- sides
+
+
+def side_of(text: str, project: Project, choices: Sequence[TargetChoice]) -> Sides:
+    """Return the side that a path, an output folder or git:REV names. Raises SideError."""
+    if text.startswith("git:"):
+        with tempfile.TemporaryDirectory(prefix="aigw-diff-") as folder:
+            _unpacked(text.removeprefix("git:"), project.root, Path(folder))
+            return _built([Path(folder)], choices, project.accepts)
+    path = Path(text)
+    if not path.exists():
+        raise SideError(f"{text} is not there; a side is a spec, a folder, an output folder or git:REV")
+    outputs = _outputs(path)
+    return outputs if outputs.gateways else _built([path], choices, project.accepts)
+
+
+def current(paths: Sequence[Path], choices: Sequence[TargetChoice], project: Project) -> Sides:
+    """Return the side of specs as they are now."""
+    return _built(paths, choices, project.accepts)
+
+
+def _built(paths: Sequence[Path], choices: Sequence[TargetChoice], accepts: Sequence[Accept]) -> Sides:
+    """Check and build; a target that one side cannot build is left out of it. Raises SideError for a broken spec."""
+    gateways: dict[str, Side] = {}
+    sources: dict[str, Source] = {}
+    for opened in compiler.open_projects(paths):
+        checked, general = compiler.check(opened)
+        broken = [d for d in (*general, *(d for c in checked for d in c.diagnostics)) if d.severity is Severity.ERROR]
+        if broken:
+            first = broken[0]
+            place = f"{first.span.file}:{first.span.line}: " if first.span else ""
+            raise SideError(f"{place}{first.code} {first.message} (run `aigw-compile lint` on that side)")
+        for one in checked:
+            builds = [compiler.build(one, choice, (*accepts, *opened.project.accepts)) for choice in choices]
+            documents = {b.target.name: {d.filename: d.body for d in b.documents} for b in builds if b.documents}
+            gateways[one.name] = Side(one.source.data, documents, one.name)
+            sources[one.name] = one.source
+    return Sides(gateways, sources, {c.name: facts(c.name, c.profile, c.options) for c in choices})
+
+
+def _outputs(path: Path) -> Sides:
+    """The side that output folders hold: OUTPUT, OUTPUT/<gateway> or OUTPUT/<gateway>/<target>."""
+    gateways: dict[str, Side] = {}
+    sources: dict[str, Source] = {}
+    pattern = f"**/{write.SPEC}"
+    for spec in sorted(path.glob(pattern)) if path.is_dir() else ():
+        folder = spec.parent
+        if folder.name not in TARGETS:
+            continue
+        side = on_disk(folder)
+        if side is None:
+            continue
+        held = gateways.get(side.gateway)
+        documents = {**(held.documents if held else {}), **side.documents}
+        gateways[side.gateway] = Side(side.data, documents, side.gateway)
+    return Sides(gateways, sources, {name: facts(name) for name in TARGETS})
+
+
+def on_disk(folder: Path, again: compiler.Build | None = None, accepts: Sequence[Accept] = ()) -> Side | None:
+    """Return what stands in the output folder of a target, or None if nothing does.
+
+    Where building the spec that is kept there gives the very same outputs, those are taken, since they know their
+    origins; `again` is the build of the spec as it is now, whose target and profile are used.
+    """
+    texts = write.previous(folder)
+    if write.SPEC not in texts:
+        return None
+    held = write.bodies(texts)
+    data = held.pop(write.SPEC)
+    documents: Mapping[str, Json] = held
+    if again is not None:
+        choice = TargetChoice(again.target.name, again.target.profile, again.target.options)
+        rebuilt = _rebuilt(texts[write.SPEC], choice, accepts)
+        same = {d.filename: d.body for d in rebuilt}
+        documents = same if same == held else held
+    metadata = data.get("metadata") if isinstance(data, dict) else None
+    name = metadata.get("name", "") if isinstance(metadata, dict) else ""
+    return Side(data, {folder.name: documents}, str(name))
+
+
+def _rebuilt(text: str, choice: TargetChoice, accepts: Sequence[Accept]) -> tuple[Document, ...]:
+    sources, _ = parse(text, write.SPEC)
+    checked = compiler.check_document(sources[0]) if sources else None
+    return compiler.build(checked, choice, accepts).documents if checked and checked.gateway else ()
+
+
+def _unpacked(revision: str, root: Path, folder: Path) -> None:
+    """Write the YAML files of a revision below the root into a folder; the work tree is not touched. Raises SideError."""
+    if revision.startswith("-") or not revision:
+        raise SideError(f'"{revision}" is no revision')
+    prefix = _prefix(root)
+    # git refuses an empty path, which is what the prefix of the repository's own root is.
+    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", revision, "--", *filter(None, [prefix]))
+    wanted = []
+    for entry in listed.decode("utf-8", "replace").split("\0"):
+        head, _, name = entry.partition("\t")
+        regular = head.startswith(("100644 blob", "100755 blob"))
+        if regular and name.endswith((".yaml", ".yml")):
+            wanted.append((head.split()[2], name.removeprefix(prefix)))
+    stream = _git(root, "cat-file", "--batch", given="".join(f"{sha}\n" for sha, _ in wanted).encode())
+    for _, name in wanted:
+        header, _, stream = stream.partition(b"\n")
+        size = int(header.split()[2])
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(stream[:size])
+        stream = stream[size + 1 :]
+
+
+def _prefix(root: Path) -> str:
+    return _git(root, "rev-parse", "--show-prefix").decode().strip()
+
+
+def _git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True, check=False)
+    except OSError:
+        raise SideError("git is not installed") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise SideError(f"git {arguments[0]}: {said[0] if said else 'failed'}")
+    return done.stdout
+
+
+# --- diffs
+
+
+def compare(old: Side | None, new: Side, targets: Mapping[str, TargetFacts], accepted: Sequence[str] = ()) -> Diff:
+    """Compare two sides of one gateway."""
+    return diff(old, new, targets, accepted)
+
+
+def places(new: Source | None, old: Source | None) -> Places:
+    """Return what says where a change was made: in the new spec, or in the old one for what is gone."""
+
+    def of(change: Change) -> str:
+        source = old if change.old else new
+        if source is None:
+            return ""
+        span = source.span(change.at)
+        return f"{span.file}:{span.line}:{span.column}"
+
+    return of
+
+
+class Built(NamedTuple):
+    """The diff of one build against what stood there before."""
+
+    diff: Diff
+    places: Places
+
+
+def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against: Sides | None) -> Built:
+    """Compare a build with what stands in its folder, or with another side."""
+    name = built.target.name
+    new = Side(one.source.data, {name: {d.filename: d.body for d in built.documents}}, one.name)
+    losses = [x for x in built.plan.losses if x.accepted and x.security]
+    accepted = [f"{built.target.title}: {x.place}: {x.capability.note} ({x.accepted})" for x in losses]
+    if against is not None:
+        old = against.gateways.get(one.name)
+        found = compare(old, new, {name: built.target}, accepted)
+        return Built(found, places(one.source, against.sources.get(one.name)))
+    reasons = [
+        Accept(x.feature.code, x.place, x.accepted, x.security, name, "", "", ("accepted", i))
+        for i, x in enumerate(built.plan.losses)
+        if x.accepted
+    ]
+    old = on_disk(there, built, reasons)
+    return Built(compare(old, new, {name: built.target}, accepted), places(one.source, None))
+
+
+def count(built: Built, classes: Sequence[str]) -> int:
+    """How many changes have one of the classes; a first build has none."""
+    return built.diff.count(classes)
+
+
+def findings(built: Built) -> Iterator[Diagnostic]:
+    """Yield a warning where an output changed although the spec did not."""
+    if built.diff.changes:
+        return
+    for name, found in built.diff.targets.items():
+        if found:
+            message = f"{built.diff.gateway}: {name} changed in {len(found)} places although the spec did not"
+            yield Diagnostic("AIG7001", Severity.WARNING, message, (), f"the first is {found[0].place}; see diff.md")
+
+
+def documents(built: Built, there: Path) -> list[Document]:
+    """Return diff.json and diff.md; nothing where nothing changed, so that an unchanged build leaves the old ones."""
+    if built.diff.empty and not built.diff.first and (there / "diff.json").exists():
+        return []
+    return [
+        Document("diff.json", as_data(built.diff, built.places)),
+        Document("diff.md", markdown(built.diff, built.places)),
+    ]
+
+
+def map_document(one: compiler.Checked, document: Document) -> Document:
+    """Return OUTPUT.map.json: for each line of an output the places of the spec that it came from."""
+    mapped: dict[Pointer, list[Pointer]] = {}
+    for out, origin in source_map(document.body):
+        mapped.setdefault(out, []).append(origin)
+    lines: list[Json] = []
+    for _, out in lines_of(document):
+        here = out
+        while here not in mapped and here:
+            here = here[:-1]
+        spans = [one.source.span(origin) for origin in dict.fromkeys(mapped.get(here, [()]))]
+        lines.append([f"{s.file}:{s.line}:{s.column}" for s in spans])
+    return Document(f"{document.filename}.map.json", {"version": 1, "output": document.filename, "lines": lines})

@@ -1,0 +1,31 @@
+"""Two sides of a gateway to what changed: in meaning, with classes and words, and in each target, explained by the meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aigw_compile.diff.meaning import meaning
+from aigw_compile.diff.outputs import explained
+from aigw_compile.diff.types import CLASSES, CODES, Change, Diff, Side, TargetChange
+from aigw_compile.target import TargetFacts
+
+__all__ = ["CLASSES", "CODES", "Change", "Diff", "Side", "TargetChange", "diff", "meaning"]
+
+
+def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted: Sequence[str] = ()) -> Diff:
+    """Compare two sides. `old` None is the first build."""
+    if old is None:
+        return Diff(new.gateway, True, (), {}, tuple(accepted))
+    changes = sorted(meaning(old.data, new.data), key=lambda c: (CLASSES.index(c.classes[0]), c.place, c.op))
+    targets: dict[str, tuple[TargetChange, ...]] = {}
+    for name in new.documents:
+        if name in old.documents:
+            targets[name] = tuple(explained(old.documents[name], new.documents[name], facts[name], changes))
+    counted = tuple(_counted(number, change, targets) for number, change in enumerate(changes))
+    return Diff(new.gateway, False, counted, targets, tuple(accepted))
+
+
+def _counted(number: int, change: Change, targets: Mapping[str, tuple[TargetChange, ...]]) -> Change:
+    caused = {name: [t for t in found if number in t.causes] for name, found in targets.items()}
+    samples = [f"{name}/{t.place}" for name, found in caused.items() for t in found]
+    return change._replace(outputs={n: len(f) for n, f in caused.items() if f}, samples=tuple(samples[:3]))

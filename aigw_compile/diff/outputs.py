@@ -1,0 +1,171 @@
+"""Two outputs of a target to their differences, each with the changes of meaning that explain it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aigw_compile.diagnostic import Json, Pointer
+from aigw_compile.diff.types import Change, TargetChange
+from aigw_compile.document import source_map
+from aigw_compile.mask import scrub
+from aigw_compile.target import TargetFacts
+
+
+def explained(
+    old: Mapping[str, Json], new: Mapping[str, Json], facts: TargetFacts, changes: Sequence[Change]
+) -> Iterator[TargetChange]:
+    for filename in sorted({*old, *new}):
+        if filename == "secrets.json":
+            continue
+        sides = (_Origins(old.get(filename)), _Origins(new.get(filename)))
+        pairs = _documents(old.get(filename), new.get(filename), facts.identity, filename, (), ())
+        for op, place, before, after, at_old, at_new in pairs:
+            causes = _causes(changes, sides, at_old, at_new)
+            yield TargetChange(op, place, _short(before), _short(after), causes)
+
+
+class _Origins:
+    """The places of the spec that each part of an output came from."""
+
+    def __init__(self, body: Json) -> None:
+        self.at: dict[Pointer, list[Pointer]] = {}
+        for out, origin in source_map(body):
+            self.at.setdefault(out, []).append(origin)
+
+    def of(self, out: Pointer) -> list[Pointer]:
+        """The origins of a place, of what is inside it, or else of the nearest thing around it."""
+        inside = [o for place, origins in self.at.items() if place[: len(out)] == out for o in origins]
+        if inside:
+            return inside
+        while out not in self.at and out:
+            out = out[:-1]
+        return self.at.get(out, [])
+
+
+def _causes(
+    changes: Sequence[Change], sides: tuple[_Origins, _Origins], at_old: Pointer | None, at_new: Pointer | None
+) -> tuple[int, ...]:
+    """The changes of meaning whose place is one of the origins, around or inside one; else all, as none is nearer."""
+    origins_old = sides[0].of(at_old) if at_old is not None else []
+    origins_new = sides[1].of(at_new) if at_new is not None else []
+    best: dict[int, int] = {}
+    for number, change in enumerate(changes):
+        origins = origins_old if change.old else origins_new
+        for origin in origins or (*origins_old, *origins_new):
+            shared = min(len(origin), len(change.at))
+            if origin[:shared] == change.at[:shared]:
+                best[number] = max(best.get(number, 0), shared)
+    if best:
+        nearest = max(best.values())
+        return tuple(n for n, shared in best.items() if shared == nearest or shared >= 3)
+    return tuple(range(len(changes)))
+
+
+Pair = tuple[str, str, Any, Any, Pointer | None, Pointer | None]
+
+
+def _documents(
+    old: Any, new: Any, identity: Mapping[str, Any], place: str, at_old: Pointer, at_new: Pointer
+) -> Iterator[Pair]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(k for k in new if k not in old)]:
+            step = f"{place}.{key}" if place else key
+            if key not in new:
+                yield "removed", step, old[key], None, (*at_old, key), None
+            elif key not in old:
+                yield "added", step, None, new[key], None, (*at_new, key)
+            else:
+                yield from _documents(old[key], new[key], identity, step, (*at_old, key), (*at_new, key))
+    elif isinstance(old, list) and isinstance(new, list):
+        yield from _lists(old, new, identity, place, at_old, at_new)
+    elif old != new:
+        op = "added" if old is None else "removed" if new is None else "changed"
+        yield op, place, old, new, at_old, at_new
+
+
+def _lists(
+    old: list[Any], new: list[Any], identity: Mapping[str, Any], place: str, at_old: Pointer, at_new: Pointer
+) -> Iterator[Pair]:
+    keys_old, keys_new = _keys(old, identity, place), _keys(new, identity, place)
+    if keys_old is None or keys_new is None:
+        if len(old) == len(new):  # nothing tells the items apart, and as many are there as before
+            for i, (before, after) in enumerate(zip(old, new, strict=True)):
+                yield from _documents(before, after, identity, f"{place}[{i}]", (*at_old, i), (*at_new, i))
+        elif old != new:
+            yield "changed", place, old, new, at_old, at_new
+        return
+    index_old = {key: i for i, key in enumerate(keys_old)}
+    index_new = {key: i for i, key in enumerate(keys_new)}
+    for key, i in index_old.items():
+        if key not in index_new:
+            yield "removed", f"{place}[{key}]", old[i], None, (*at_old, i), None
+    for key, j in index_new.items():
+        if key not in index_old:
+            yield "added", f"{place}[{key}]", None, new[j], None, (*at_new, j)
+            continue
+        i = index_old[key]
+        yield from _documents(old[i], new[j], identity, f"{place}[{key}]", (*at_old, i), (*at_new, j))
+    both = [key for key in keys_old if key in index_new]
+    for key in _moved(both, [key for key in keys_new if key in index_old]):
+        i, j = index_old[key], index_new[key]
+        yield "moved", f"{place}[{key}]", i, j, (*at_old, i), (*at_new, j)
+
+
+def _keys(items: list[Any], identity: Mapping[str, Any], place: str) -> list[str] | None:
+    """The identity of every item, or None where the items of a list have none."""
+    declared_fields = identity.get(place.rpartition(".")[2].partition("[")[0], "name")
+    fields = [declared_fields] if isinstance(declared_fields, str) else [*declared_fields]
+    keys = []
+    for item in items:
+        if not isinstance(item, dict):
+            return None
+        key = _object_key(item) or "/".join(str(item[f]) for f in fields if isinstance(item.get(f), (str, int)))
+        if not key:
+            return None
+        keys.append(key)
+    counted: dict[str, int] = {}
+    for number, key in enumerate(keys):
+        counted[key] = counted.get(key, 0) + 1
+        if counted[key] > 1:
+            keys[number] = f"{key}#{counted[key]}"
+    return keys
+
+
+def _object_key(item: dict[str, Any]) -> str:
+    """A Kubernetes object by group, kind, namespace and name; the version is no part of its identity."""
+    meta = item.get("metadata")
+    if not (isinstance(meta, dict) and "kind" in item and "apiVersion" in item):
+        return ""
+    group = str(item["apiVersion"]).rpartition("/")[0]
+    return "/".join(str(x) for x in (group, item["kind"], meta.get("namespace"), meta.get("name")) if x)
+
+
+def _moved(old: list[str], new: list[str]) -> list[str]:
+    """The fewest items whose move turns one order into the other: all but a longest increasing run."""
+    if old == new:
+        return []
+    position = {key: i for i, key in enumerate(old)}
+    tails: list[int] = []
+    last: list[str] = []
+    before: dict[str, str | None] = {}
+    for key in new:
+        slot = bisect_left(tails, position[key])
+        before[key] = last[slot - 1] if slot else None
+        tails[slot : slot + 1] = [position[key]]
+        last[slot : slot + 1] = [key]
+    kept: set[str] = set()
+    step: str | None = last[-1]
+    while step is not None:
+        kept.add(step)
+        step = before[step]
+    return [key for key in new if key not in kept]
+
+
+def _short(value: Any) -> Any:
+    """A value of an output for a report: long ones by their size."""
+    if isinstance(value, (dict, list)):
+        return f"{len(value)} {'fields' if isinstance(value, dict) else 'items'}"
+    text = scrub(str(value)) if value is not None else None
+    return text if text is None or len(text) <= 120 else f"{text[:117]}..."

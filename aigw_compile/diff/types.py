@@ -1,0 +1,107 @@
+"""The values of a diff: a side, a change of meaning, a change of an output, and the whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from aigw_compile.diagnostic import Json, Pointer
+
+CLASSES = (
+    "breaking",
+    "security-relaxing",
+    "data-residency",
+    "unclassified",
+    "cost",
+    "availability",
+    "security-tightening",
+    "observability",
+    "behaviour",
+    "cosmetic",
+)
+"""What a change can mean, the worst first."""
+
+CODES: Mapping[str, tuple[str, str, str]] = {
+    "AIG7001": (
+        "warning",
+        "an output changed although the spec did not",
+        "The spec says the same as before and an output differs: this version of the compiler, or one of its tables, "
+        "writes it differently. Read the target part of the diff before you deploy it.",
+    ),
+    "AIG7002": (
+        "warning",
+        "a change of a field that nobody has classed",
+        "The language does not declare what a change of this field means, so the diff cannot say that it is harmless.",
+    ),
+}
+
+
+class Side(NamedTuple):
+    """One side of a comparison."""
+
+    data: Json
+    """The document as written."""
+    documents: Mapping[str, Mapping[str, Json]]
+    """Target -> {filename: body}; bodies may be Blocks, whose origins explain changes."""
+    gateway: str = ""
+
+
+class TargetChange(NamedTuple):
+    """One difference between two outputs."""
+
+    op: str
+    place: str
+    before: Any
+    after: Any
+    causes: tuple[int, ...]
+    """Positions of the changes of meaning that explain it; () means that the compiler itself does."""
+
+
+class Change(NamedTuple):
+    """One difference in meaning."""
+
+    op: str
+    """added, removed, changed, raised, lowered, on, off or renamed."""
+    entity: str
+    """The named thing that it belongs to: models[chat].targets[canary]."""
+    place: str
+    before: Any
+    after: Any
+    classes: tuple[str, ...]
+    sentence: str
+    at: Pointer
+    """Its place in the new document; in the old one where it is gone."""
+    old: bool
+    """Whether `at` points into the old document."""
+    reach: tuple[int, int]
+    """How many models and consumers it reaches."""
+    outputs: Mapping[str, int] = {}
+    """Target -> how many differences of its outputs it explains."""
+    samples: tuple[str, ...] = ()
+    """Up to three of them."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same change in any run: for approvals."""
+        return hashlib.sha256(f"{self.op}:{self.place}:{self.before}:{self.after}".encode()).hexdigest()[:12]
+
+
+class Diff(NamedTuple):
+    gateway: str
+    first: bool
+    """Nothing stood there before."""
+    changes: tuple[Change, ...]
+    """Worst first."""
+    targets: Mapping[str, tuple[TargetChange, ...]]
+    accepted: tuple[str, ...] = ()
+    """Accepted losses of auth, access or a guard, in words: they weaken security for as long as they are accepted."""
+
+    @property
+    def empty(self) -> bool:
+        return not self.changes and not any(self.targets.values())
+
+    def count(self, classes: Iterable[str]) -> int:
+        """How many changes have one of these classes."""
+        wanted = set(classes)
+        return sum(1 for c in self.changes if wanted & set(c.classes))

@@ -1,0 +1,61 @@
+"""The envoy target: a gateway to envoy.yaml (a bootstrap in tiers) and secrets.json (the files its keys are read from)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aigw_compile import ir
+from aigw_compile.document import Block, Document, at
+from aigw_compile.emitters.envoy import limits, observe, wire
+from aigw_compile.emitters.envoy.listener import listener
+from aigw_compile.emitters.envoy.secrets import secrets
+from aigw_compile.emitters.envoy.tiers import tiers
+from aigw_compile.plan import Plan
+
+_DECORATED = 1 << 20
+"""Bytes that a body may grow by, beyond twice its size: decorators, and another dialect's words."""
+
+
+def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
+    """Write the bootstrap and its secrets.json. Paths in it are relative to its own folder, where Envoy is started."""
+    settings = plan.facts.settings
+    ca_file, slots = str(settings["caFile"]), int(settings["allowSlots"])
+    buffer = 2 * max((x.max_body_size for x in gateway.listeners), default=0) + _DECORATED
+    limited = limits.placed(gateway, plan)
+    built = {model.name: tiers(model, buffer, ca_file) for model in gateway.models}
+    clusters = {name: found.clusters for name, found in built.items()}
+    port = observe.admin_port(gateway)
+    body = Block(
+        gateway.origin,
+        {
+            "node": Block(gateway.origin, {"id": at(gateway.name, ("metadata", "name")), "cluster": gateway.name}),
+            "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}},
+            "bootstrap_extensions": [_internal_listeners(buffer)],
+            "overload_manager": _overload(int(settings["maxConnections"])),
+            "static_resources": {
+                "listeners": [
+                    *(listener(gateway, own, limited, clusters, buffer, slots) for own in gateway.listeners),
+                    *observe.operations(gateway),
+                    *(block for found in built.values() for block in found.listeners),
+                ],
+                "clusters": [
+                    *(block for found in built.values() for block in found.definitions),
+                    *observe.clusters(gateway, port, ca_file),
+                ],
+            },
+        },
+    )
+    return (Document("envoy.yaml", body), secrets(gateway))
+
+
+def _internal_listeners(buffer: int) -> Block:
+    kind = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+    return wire.extension((), "envoy.bootstrap.internal_listener", kind, {"buffer_size_kb": min(buffer // 1024, 4096)})
+
+
+def _overload(connections: int) -> dict[str, Any]:
+    monitor = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    name = "envoy.resource_monitors.global_downstream_max_connections"
+    return {
+        "resource_monitors": [wire.extension((), name, monitor, {"max_active_downstream_connections": connections})]
+    }

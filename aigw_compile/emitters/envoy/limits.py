@@ -1,0 +1,108 @@
+"""Limits to Envoy's local_ratelimit filters (requests) and to the counters that request.lua names (requests and tokens)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from aigw_compile import ir
+from aigw_compile.document import Block, at
+from aigw_compile.emitters.envoy import wire
+from aigw_compile.plan import Plan
+from aigw_compile.policies.limits import Limit
+
+
+class Placed(NamedTuple):
+    """A limit and the place where it stands; what the plan lost is left out of it."""
+
+    number: int
+    scope: ir.Scope
+    limit: Limit
+    requests: int | None
+    tokens: int | None
+
+    @property
+    def header(self) -> str:
+        """The header that names the counter of a request; it never leaves the outer tier."""
+        return f"x-aigw-limit-{self.number}"
+
+
+def placed(gateway: ir.Gateway, plan: Plan) -> tuple[Placed, ...]:
+    """Return every limit of which the plan left something, outermost first."""
+    every = [(s, limit) for s in ir.scopes(gateway) for limit in ir.every(s.policies, Limit)]
+    found = []
+    for number, (scope, limit) in enumerate(every):
+        requests = None if plan.lost((*limit.origin, "requests")) else limit.requests
+        tokens = None if plan.lost((*limit.origin, "tokens")) else limit.tokens
+        if requests is not None or tokens is not None:
+            found.append(Placed(number, scope, limit, requests, tokens))
+    return tuple(found)
+
+
+def data(limits: tuple[Placed, ...]) -> list[Block]:
+    """Return what request.lua needs to know of each limit."""
+    return [_data(x) for x in limits]
+
+
+def _data(x: Placed) -> Block:
+    origin = x.limit.origin
+    fields: dict[str, Any] = {
+        "id": f"{x.number}",
+        "limit": at(x.limit.name, (*origin, "name")),
+        "scope": x.scope.kind,
+        "name": x.scope.name,
+        "by": at(list(x.limit.by), (*origin, "by")),
+    }
+    if x.requests is not None:
+        fields["header"] = x.header
+    if x.tokens is not None:
+        fields["tokens"] = at(x.tokens, (*origin, "tokens"))
+        fields["per"] = at(x.limit.per, (*origin, "per"))
+        fields["reserve"] = at(x.limit.reserve_output, (*origin, "reserveOutput"))
+    return Block(origin, fields)
+
+
+def keys(gateway: ir.Gateway, x: Placed) -> int:
+    """Return how many counters of one limit a request can fall under: several where it counts by group."""
+    if "group" not in x.limit.by or x.scope.kind == "group":
+        return 1
+    return max((len(c.groups) for c in gateway.consumers), default=1) or 1
+
+
+def filters(gateway: ir.Gateway, limits: tuple[Placed, ...]) -> list[Block]:
+    """Return a local_ratelimit filter for each limit on requests, in the order of the limits."""
+    return [_filter(gateway, x, x.requests) for x in limits if x.requests is not None]
+
+
+def _filter(gateway: ir.Gateway, x: Placed, requests: int) -> Block:
+    limit, always = x.limit, {"default_value": {"numerator": 100}}
+    unlimited = {"max_tokens": 1000000000, "tokens_per_fill": 1000000000, "fill_interval": "1s"}
+    bucket = Block(
+        limit.origin,
+        {
+            "max_tokens": at(requests, (*limit.origin, "requests")),
+            "tokens_per_fill": at(requests, (*limit.origin, "requests")),
+            "fill_interval": at(wire.duration(limit.seconds), (*limit.origin, "per")),
+        },
+    )
+    counters = (len(gateway.consumers) + 1) * max(len(gateway.models), 1) * max(len(gateway.consumer_groups), 1)
+    actions = [
+        {"actions": [{"request_headers": {"header_name": f"{x.header}-{i + 1}", "descriptor_key": "counter"}}]}
+        for i in range(keys(gateway, x))
+    ]
+    return wire.extension(
+        limit.origin,
+        f"limit-{x.number}",
+        wire.HTTP + "local_ratelimit.v3.LocalRateLimit",
+        {
+            "stat_prefix": at(f"limit.{limit.name}", (*limit.origin, "name")),
+            "filter_enabled": always,
+            "filter_enforced": always,
+            # Envoy demands a bucket for requests under no descriptor, that is, for those whom the limit does not mean.
+            "token_bucket": unlimited,
+            "always_consume_default_token_bucket": False,
+            "max_dynamic_descriptors": max(counters, 1000),
+            "enable_retry_after_header": True,
+            "descriptors": [{"entries": [{"key": "counter"}], "token_bucket": bucket}],
+            "rate_limits": actions,
+        },
+    )

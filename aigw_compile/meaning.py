@@ -1,0 +1,200 @@
+"""A document to its meaning in a form that can be compared: defaults filled in, units normal, named things by name, sets unordered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from aigw_compile import ir
+from aigw_compile.diagnostic import Json, Pointer
+from aigw_compile.lower import FALLBACK_ON, RETRY_ON, lower, seconds, size, target_name
+from aigw_compile.policies.limits import DEFAULT_BY, Limit
+from aigw_compile.policies.prompt_guard import PromptGuard
+from aigw_compile.schema import field, follow, with_defaults
+
+
+class Leaf(NamedTuple):
+    """A value as it is compared, and as people see it."""
+
+    value: Any
+    shown: str
+
+
+class Node(NamedTuple):
+    """A map, a keyed list or a set: what is in it by key, and its place in the document."""
+
+    kind: str
+    """map, keyed or set."""
+    children: Mapping[str, Tree]
+    at: Pointer
+
+
+class Item(NamedTuple):
+    """A leaf with its place."""
+
+    leaf: Leaf
+    at: Pointer
+
+
+Tree = Node | Item
+
+
+def tree(document: Json) -> Node:
+    """Return a document in normal form. diff(x, x with its defaults written out) is empty because of this."""
+    whole = completed(with_defaults(document))
+    found = _tree(whole, field(()) or {}, ())
+    assert isinstance(found, Node)
+    return found
+
+
+def completed(document: Json) -> Json:
+    """Fill in what means the same whether it is written or not: defaults that depend on where something stands."""
+    if not isinstance(document, dict) or not isinstance(document.get("spec"), dict):
+        return document
+    spec: Any = document["spec"]
+    for model in spec.get("models", ()):
+        model.setdefault("timeouts", {})
+        model.setdefault("retries", {}).setdefault("on", [*RETRY_ON])
+        model["retries"].setdefault("backoff", {})
+        model.setdefault("fallback", {}).setdefault("on", [*FALLBACK_ON])
+        for target in model.get("targets", ()):
+            target.setdefault("name", target_name(target))
+    places = [("gateway", spec), *(("model", m) for m in spec.get("models", ()))]
+    places += [("group", g) for g in spec.get("consumerGroups", ())]
+    places += [("consumer", c) for c in spec.get("consumers", ())]
+    for scope, holder in places:
+        for limit in holder.get("policies", {}).get("limits", ()):
+            limit.setdefault("by", [DEFAULT_BY[scope]])
+    seen = spec.setdefault("observability", {})
+    port = seen.setdefault("operations", {}).get("port", 9090)
+    if isinstance(seen.get("metrics", {}).get("prometheus"), dict):
+        seen["metrics"]["prometheus"].setdefault("port", port)
+    tidy: Json = _tidied(with_defaults(document))
+    return tidy
+
+
+def _tidied(value: Any) -> Any:
+    """Drop empty maps and lists: they mean the same as nothing, but for what is there by being there."""
+    if isinstance(value, dict):
+        kept = {key: _tidied(inner) for key, inner in value.items()}
+        return {k: v for k, v in kept.items() if v not in ({}, []) or k in ("allow", "deny", "accessLog", "prometheus")}
+    return [_tidied(item) for item in value] if isinstance(value, list) else value
+
+
+def _tree(value: Any, schema: dict[str, Any], at: Pointer) -> Tree:
+    if isinstance(value, dict) and schema.get("x-aigw-secret"):
+        return Item(_secret(value), at)
+    if isinstance(value, dict):
+        extra = schema.get("additionalProperties")
+        inner = schema.get("properties", {})
+        children = {
+            key: _tree(v, follow(inner.get(key, extra if isinstance(extra, dict) else {})), (*at, key))
+            for key, v in value.items()
+        }
+        return Node("map", children, at)
+    if isinstance(value, list):
+        return _list(value, schema, at)
+    return Item(_leaf(value, schema), at)
+
+
+def _list(value: list[Any], schema: dict[str, Any], at: Pointer) -> Tree:
+    kind = schema.get("x-kubernetes-list-type")
+    items = follow(schema.get("items", {}))
+    if kind == "map":
+        named = {str(item["name"]): _tree(item, items, (*at, i)) for i, item in enumerate(value)}
+        return Node("keyed", named, at)
+    if kind == "set":
+        return Node("set", {str(item): Item(_leaf(item, items), (*at, i)) for i, item in enumerate(value)}, at)
+    shown = [_plain(_tree(item, items, (*at, i))) for i, item in enumerate(value)]
+    return Item(Leaf(shown, str(shown)), at)
+
+
+def _plain(node: Tree) -> Any:
+    """A tree as data again, with secrets as references."""
+    if isinstance(node, Item):
+        return node.leaf.shown if not isinstance(node.leaf.value, (int, float, bool)) else node.leaf.value
+    if node.kind == "set":
+        return [*node.children]
+    return {key: _plain(child) for key, child in node.children.items()}
+
+
+def plain(node: Tree) -> Any:
+    """Return what stands in a tree as data, with every secret as its reference."""
+    return _plain(node)
+
+
+def _secret(ref: Mapping[str, Any]) -> Leaf:
+    """A secret is compared and shown by its reference: where it is, never what it is."""
+    if isinstance(ref.get("kubernetes"), dict):
+        text = f"kubernetes:{ref['kubernetes'].get('name')}/{ref['kubernetes'].get('key')}"
+    elif "vault" in ref:
+        text = f"vault:{ref['vault']}:{ref.get('key')}"
+        text += f"#{ref['property']}" if "property" in ref else ""
+        text += f"@{ref['version']}" if "version" in ref else ""
+    else:
+        text = next((f"{k}:{v}" for k, v in ref.items()), "nothing")
+    return Leaf(text, text)
+
+
+def _leaf(value: Any, schema: dict[str, Any]) -> Leaf:
+    unit = schema.get("x-aigw-unit")
+    if schema.get("x-aigw-secret"):
+        return Leaf("***", "***")  # something else than a reference stands at a secret's place: it is not shown
+    if unit == "duration" and isinstance(value, str):
+        return Leaf(seconds(value), value)
+    if unit == "size":
+        return Leaf(size(value), str(value))
+    if isinstance(value, bool):
+        return Leaf(value, str(value).lower())
+    return Leaf(value, str(value))
+
+
+class Effective(NamedTuple):
+    """What applies to the calls of one consumer to one model."""
+
+    allowed: bool
+    authenticated: bool
+    guards: frozenset[tuple[Any, ...]]
+    """Every check a request must pass; one less is weaker, one more is stronger."""
+    limits: Mapping[tuple[str, ...], int]
+    """(by, window, unit) -> the lowest that applies."""
+
+
+def effective(document: Json) -> Mapping[tuple[str, str], Effective]:
+    """Return what applies to every (model, consumer); consumer "" is anybody who is not listed."""
+    whole = with_defaults(document)
+    if not isinstance(whole, dict):
+        return {}
+    gateway = lower(whole)
+    nobody = ir.Consumer("", (), (), (), ())
+    found = {}
+    groups = {g.name: g for g in gateway.consumer_groups}
+    keyed = gateway.auth is not None and not gateway.auth.anonymous
+    for model in gateway.models:
+        for consumer in (nobody, *gateway.consumers):
+            own = [groups[g].policies for g in consumer.groups if g in groups]
+            policies = [p for some in (gateway.policies, model.policies, *own, consumer.policies) for p in some]
+            found[model.name, consumer.name] = Effective(
+                ir.may_call(model, consumer), keyed, frozenset(_checks(policies)), _lowest(policies)
+            )
+    return found
+
+
+def _checks(policies: list[ir.Policy]) -> list[tuple[Any, ...]]:
+    checks: list[tuple[Any, ...]] = []
+    for guard in ir.every(policies, PromptGuard):
+        where = (tuple(sorted(guard.roles)), guard.scope)
+        checks += [("deny", pattern, *where) for pattern in guard.deny]
+        if guard.allow:
+            checks.append(("allow", frozenset(guard.allow), *where))
+    return checks
+
+
+def _lowest(policies: list[ir.Policy]) -> dict[tuple[str, ...], int]:
+    lowest: dict[tuple[str, ...], int] = {}
+    for limit in ir.every(policies, Limit):
+        for unit, most in (("requests", limit.requests), ("tokens", limit.tokens)):
+            if most is not None:
+                key = ("+".join(limit.by), limit.per, unit)
+                lowest[key] = min(most, lowest.get(key, most))
+    return lowest

@@ -1,0 +1,189 @@
+"""A Config to running listeners: secrets are fetched, sockets opened, requests served, until a signal says stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+import aiohttp
+import uvicorn
+
+from aigw_compile.proxy.app import Gateway, application, operations
+from aigw_compile.proxy.balance import Balance
+from aigw_compile.proxy.config import Config, Consumer
+from aigw_compile.proxy.limits import Limits
+from aigw_compile.proxy.mock import Providers
+from aigw_compile.proxy.secrets import Secret, SecretError, fetch
+from aigw_compile.proxy.telemetry import Spans
+from aigw_compile.proxy.upstream import Upstream
+
+Ready = Callable[[dict[str, Any]], None]
+
+
+class StartError(RuntimeError):
+    """The proxy cannot start; the message has a line for each reason."""
+
+
+def serve(
+    config: Config,
+    *,
+    address: str | None = None,
+    port: int | None = None,
+    mock: bool = False,
+    ready: Ready | None = None,
+    environ: Mapping[str, str],
+) -> int:
+    """Serve until SIGINT or SIGTERM; return 0. Raises StartError.
+
+    `address`: 127.0.0.1 unless told otherwise. `port`: for the first listener, and 0 (free ones) for all others.
+    `ready` is called with {"listeners": {name: url}, "operations": url, "keys": {consumer: key}} once requests are taken;
+    the keys are there only with `mock`.
+    """
+    import uvloop
+
+    keys, credentials = mocked(config) if mock else fetched(config, environ)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(config, address or "127.0.0.1", port, mock, ready, keys, credentials))
+
+
+def fetched(config: Config, environ: Mapping[str, str]) -> tuple[dict[str, Consumer], dict[str, Secret]]:
+    """Return (client key -> consumer, provider -> credential). Raises StartError that names every secret that is missing."""
+    problems: list[str] = []
+
+    def get(ref: Mapping[str, Any], place: str) -> str:
+        try:
+            return fetch(ref, environ)
+        except SecretError as missing:
+            problems.append(f"  {place}: {missing}")
+            return ""
+
+    credentials = {p.name: Secret(get(p.auth.secret, p.place)) for p in config.providers if p.auth}
+    keys: dict[str, Consumer] = {}
+    for consumer in config.consumers:
+        for ref, place in consumer.credentials:
+            key = get(ref, place)
+            if key and key in keys:
+                problems.append(f"  {place}: the same key as {keys[key].name}'s")
+            keys[key] = consumer
+    if problems:
+        hint = "--mock-providers stands in for every secret"
+        raise StartError("\n".join([f"not every secret can be had ({hint}):", *problems]))
+    return keys, credentials
+
+
+def mocked(config: Config) -> tuple[dict[str, Consumer], dict[str, Secret]]:
+    """Return made-up keys and credentials, the same each time."""
+    keys = {f"mock-key-{c.name}": c for c in config.consumers}
+    return keys, {p.name: Secret(f"mock-credential-{p.name}") for p in config.providers if p.auth}
+
+
+async def _serve(
+    config: Config,
+    address: str,
+    port: int | None,
+    mock: bool,
+    ready: Ready | None,
+    keys: Mapping[str, Consumer],
+    credentials: Mapping[str, Secret],
+) -> int:
+    bases: dict[str, str] = {}
+    async with contextlib.AsyncExitStack() as stack:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=connector, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar())
+        )
+        if mock:
+            sock = _bound("127.0.0.1", 0)
+            await stack.enter_async_context(running(Providers(), sock))
+            bases = {p.name: f"http://127.0.0.1:{sock.getsockname()[1]}/{p.name}" for p in config.providers}
+        spans = Spans(config, session) if config.otlp else None
+        upstream = Upstream(session, credentials, bases)
+        gateway = Gateway(config, keys, upstream, Limits(time.time), Balance(time.monotonic, Random()), spans)
+        state: dict[str, Any] = {
+            "listeners": {},
+            "operations": "",
+            "keys": {c.name: k for k, c in keys.items()} if mock else {},
+        }
+        for index, listener in enumerate(config.listeners):
+            wanted = listener.port if port is None else port if index == 0 else 0
+            sock = _bound(address, wanted)
+            await stack.enter_async_context(running(application(gateway, listener), sock))
+            state["listeners"][listener.name] = f"{_url(sock)}{listener.base_path}"
+        inside, inside_port = config.operations
+        sock = _bound(inside, inside_port if port is None else 0)
+        await stack.enter_async_context(running(operations(gateway), sock))
+        state["operations"] = _url(sock)
+        if config.prometheus is not None and config.prometheus != inside_port:
+            sock = _bound(inside, config.prometheus if port is None else 0)
+            await stack.enter_async_context(running(operations(gateway, only_metrics=True), sock))
+            state["metrics"] = _url(sock)
+        sending = asyncio.create_task(spans.run()) if spans else None
+        stop = asyncio.Event()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        if ready:
+            ready(state)
+        await stop.wait()
+        if sending and spans:
+            sending.cancel()
+            await spans.flush()
+    return 0
+
+
+def _bound(address: str, port: int) -> socket.socket:
+    """A listening socket. Raises StartError where the address cannot be had."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((address, port))
+    except OSError as wrong:
+        sock.close()
+        raise StartError(f"cannot listen on {address}:{port}: {wrong.strerror}; --port 0 takes a free one") from None
+    sock.listen(1024)
+    return sock
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """A server without signal handlers of its own: several run in one process, and one place stops them."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Any:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def running(app: Any, sock: socket.socket) -> Any:
+    """Serve an ASGI application on a socket while the context lasts; requests under way are finished."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+            http="httptools",
+            ws="none",
+            server_header=False,
+            date_header=True,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[sock]))
+    while not server.started and not task.done():
+        await asyncio.sleep(0.005)
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await task

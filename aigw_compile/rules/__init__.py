@@ -1,0 +1,71 @@
+"""The registry of the lint rules: plain data, or a gateway, to diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from aigw_compile import ir
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer
+from aigw_compile.rules import (
+    access,
+    auth,
+    decorators,
+    fallback,
+    guards,
+    limits,
+    observability,
+    providers,
+    references,
+    secrets,
+    targets,
+    timeouts,
+    unused,
+)
+from aigw_compile.rules.base import Rule
+
+FAMILIES = (
+    access,
+    auth,
+    decorators,
+    fallback,
+    guards,
+    limits,
+    observability,
+    providers,
+    references,
+    secrets,
+    targets,
+    timeouts,
+    unused,
+)
+
+RULES: tuple[Rule, ...] = tuple(
+    sorted((r for family in FAMILIES for r in vars(family).values() if isinstance(r, Rule)), key=lambda r: r.code)
+)
+"""Every rule, by code. A function with @data_rule or @gateway_rule in a file above is in it."""
+
+
+def run_data(data: Json) -> Iterator[Diagnostic]:
+    """Yield what the rules on plain data find. `data` may have any shape."""
+    for rule in RULES:
+        if rule.on == "data":
+            yield from map(rule.diagnostic, rule.check(data))
+
+
+def dangling(data: Json) -> Iterator[Diagnostic]:
+    """Yield the names that refer to nothing: an object that was left out as broken leaves some behind."""
+    yield from map(references.dangling.diagnostic, references.dangling.check(data))
+
+
+def run_gateway(gateway: ir.Gateway, broken: Collection[Pointer] = ()) -> Iterator[Diagnostic]:
+    """Yield what the rules on the meaning find.
+
+    `broken` are the places of errors found before: what stood there is not in the gateway, so a finding about something
+    that holds one of them (a model whose second target is misspelt has one target left) says nothing, and is left out.
+    """
+    holders = {place[:length] for place in broken for length in range(len(place) + 1)}
+    for rule in RULES:
+        if rule.on == "gateway":
+            for found in rule.check(gateway):
+                if holders.isdisjoint(found.about or (found.at,)):
+                    yield rule.diagnostic(found)

