@@ -42,11 +42,12 @@ def passed_names_among_others(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
 
 
 def renamed_models(gateway: ir.Gateway, which: str) -> Iterator[Pointer]:
-    """A target whose model has another name than clients use; `first`: only the first target of each model counts."""
+    """A model that a provider knows by another name than clients; `first`: only the first target of each model counts."""
     for model in gateway.models:
         targets = [model.first()] if which == "first" else [t for t in model.targets if t.weight]
-        public = {model.name, *model.aliases}
-        yield from ((*t.origin, "model") for t in targets if t and t.model != "*" and {t.model} != public)
+        names = {t.model for t in targets if t}
+        if names and "*" not in names and names != {model.name, *model.aliases}:
+            yield (*model.origin, "targets")
 
 
 def unused_providers(gateway: ir.Gateway, which: str) -> Iterator[Pointer]:
