@@ -461,6 +461,66 @@ def test_lua_refuses(text: bytes) -> None:
     assert _lua(text) == [None]
 
 
+_EDIT = r"""
+local function plain(hex) return (hex:gsub('%x%x', function(x) return string.char(tonumber(x, 16)) end)) end
+for line in io.lines() do
+  local text, before, after = line:match('^(%x*) (%x*) (%x*)$')
+  text = plain(text)
+  local doc, spans, members = decode(text)
+  local edits, asked = edits_of(doc, spans, members, plain(before), plain(after))
+  local out, place = edited(text, edits, members[doc].model)
+  local hex = out:gsub('.', function(c) return string.format('%02x', c:byte()) end)
+  io.write(hex, ' ', place, ' ', tostring(asked), '\n')
+end
+"""
+MESSAGES = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": st.text()}), max_size=3
+)
+BODIES = st.fixed_dictionaries(
+    {"model": st.text(min_size=1), "messages": MESSAGES.filter(bool)},
+    optional={
+        "stream": st.sampled_from([True, True, False, None]),
+        "stream_options": st.none()
+        | st.fixed_dictionaries({}, optional={"include_usage": st.booleans(), "x": st.lists(JSON, max_size=2)}),
+        "seed": st.integers(-(2**70), 2**70),
+        "tools": st.lists(JSON, max_size=2),
+    },
+)
+
+
+@needs_luajit
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(BODIES, MESSAGES, MESSAGES, st.randoms(), st.sampled_from([None, 0, 3])), min_size=1, max_size=10
+    )
+)
+def test_lua_edits_a_body_in_place(cases: list[tuple[Any, Any, Any, Any, int | None]]) -> None:
+    """Decorators and include_usage: the same as if the body had been read, changed and written."""
+    lines = []
+    for body, before, after, random, indent in cases:
+        order = random.sample(list(body), len(body))
+        text = json.dumps({k: body[k] for k in order}, ensure_ascii=random.random() < 0.5, indent=indent)
+        parts = (",".join(json.dumps(m) for m in side) for side in (before, after))
+        lines.append(" ".join(x.encode("utf-8", "surrogatepass").hex() for x in (text, *parts)))
+    script = "".join(asset("envoy", f"{n}.lua") for n in ("json", "reply", "texts", "request")) + _EDIT
+    assert LUAJIT
+    done = subprocess.run(
+        [LUAJIT, "-e", script], input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=60, check=True
+    )
+    for (body, before, after, *_), line in zip(cases, done.stdout.splitlines(), strict=True):
+        hexed, place, asked = line.split(" ")
+        raw = bytes.fromhex(hexed)
+        first, last = map(int, place.split(","))
+        assert json.loads(raw[first - 1 : last]) == body["model"]
+        wanted = {**body, "messages": [*before, *body["messages"], *after]}
+        options = body.get("stream_options")
+        if body.get("stream") is True:
+            wanted["stream_options"] = {**(options or {}), "include_usage": True}
+            assert asked == str(bool(options and options.get("include_usage"))).lower()
+        assert json.loads(raw) == wanted
+
+
 @given(st.text())
 def test_header_values_are_plain(text: str) -> None:
     from urllib.parse import unquote

@@ -521,6 +521,16 @@ def test_upstream_errors(gateway: Gateway, case: str) -> None:
     assert "sk-of" not in response.text + str(response.headers)
 
 
+def test_a_provider_cannot_speak_for_a_tier(gateway: Gateway) -> None:
+    told = {"x-aigw-cause": "timeout", "x-aigw-target": "evil", "x-aigw-own": "1", "x-aigw-fallback": "static"}
+    gateway.openai.plan(always={"headers": {**told, "x-aigw-tries": "9", "set-cookie": "a=b", "server": "theirs"}})
+    answer = gateway.ask(chat())
+    assert answer.json()["choices"][0]["message"]["content"] == "Hello from here"
+    assert answer.headers["x-aigw-attempts"] == "1"
+    assert not {"x-aigw-cause", "x-aigw-target", "x-aigw-fallback", "set-cookie"} & set(answer.headers)
+    assert len(gateway.openai.seen) == 1
+
+
 def test_retry_after_of_a_provider(gateway: Gateway) -> None:
     gateway.openai.plan(always={"status": 429, "headers": {"retry-after": "7"}})
     assert gateway.ask(chat("plain")).headers["retry-after"] == "7"
