@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
+from aigw_compile.plan.shapes import SHAPES
 from aigw_compile.policies.limits import Limit
 from aigw_compile.policies.prompt_decorator import PromptDecorator
 from aigw_compile.policies.prompt_guard import PromptGuard
@@ -280,40 +281,38 @@ def _guards(gateway: ir.Gateway) -> Iterator[PromptGuard]:
         yield from ir.every(scope.policies, PromptGuard)
 
 
-CONDITIONS: Mapping[str, Predicate] = {
-    function.__name__.replace("_", "-"): function
-    for function in (
-        several_models,
-        several_priorities,
-        several_targets,
-        prefixed_credential,
-        decorator_and_guard,
-        guard_patterns_over,
-        guard_pattern_longer_than,
-        guards_at_several_places,
-        decorators_at_several_places,
-        limits_at_several_places,
-        tokens_alone,
-        requests_per,
-        requests_over,
-        body_size_over,
-        allow_over_a_conversation,
-        fallback_beyond_retries,
-        idle_under_first_byte,
-        different_causes,
-        timeout_without_connect_failure,
-        gaps_in_priorities,
-        targets_over,
-        names_over,
-        chat_models,
-        several_body_sizes,
-        provider_outside_dns,
-        several_keys,
-        provider_secret_key_other_than,
-        client_secret_key_other_than_its_name,
-        counters_over,
-        group_names_over,
-        labels_outside_kubernetes,
-        annotations_outside_kubernetes,
-    )
-}
+_OWN = (
+    several_models,
+    several_priorities,
+    several_targets,
+    prefixed_credential,
+    decorator_and_guard,
+    guard_patterns_over,
+    guard_pattern_longer_than,
+    guards_at_several_places,
+    decorators_at_several_places,
+    limits_at_several_places,
+    tokens_alone,
+    requests_per,
+    requests_over,
+    body_size_over,
+    allow_over_a_conversation,
+    fallback_beyond_retries,
+    idle_under_first_byte,
+    different_causes,
+    timeout_without_connect_failure,
+    gaps_in_priorities,
+    targets_over,
+    names_over,
+    chat_models,
+    several_body_sizes,
+    provider_outside_dns,
+    several_keys,
+    provider_secret_key_other_than,
+    client_secret_key_other_than_its_name,
+    counters_over,
+    group_names_over,
+    labels_outside_kubernetes,
+    annotations_outside_kubernetes,
+)
+CONDITIONS: Mapping[str, Predicate] = {function.__name__.replace("_", "-"): function for function in _OWN} | SHAPES
