@@ -120,6 +120,13 @@ def guards_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, int]) -> Iter
     yield from fits.guards_too_much(gateway, than["patterns"], than["chars"])
 
 
+def guards_that_differ(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A guard with other roles or another scope than one that may apply together with it."""
+    guards = [*_guards(gateway)]
+    if len({(frozenset(g.roles), g.scope) for g in guards}) > 1:
+        yield from (g.origin for g in guards[1:])
+
+
 def guard_with_an_anchor(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A pattern that asks for the begin or end of a text, in a guard that looks at more than one message."""
     for guard in _guards(gateway):
@@ -181,6 +188,7 @@ SHAPES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         groups_without_members,
         limits_that_do_not_fit,
         guards_that_do_not_fit,
+        guards_that_differ,
         guard_with_an_anchor,
         decorators_that_do_not_fit,
         decorator_message_longer_than,
