@@ -6,6 +6,7 @@ a default that nobody wrote has the origin of the object around it.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
@@ -23,6 +24,10 @@ class Vault(NamedTuple):
     origin: Pointer
 
 
+IN_CLUSTER = "kubernetes"
+"""Source of a SecretRef that names a Kubernetes Secret, as the language writes it."""
+
+
 class SecretRef(NamedTuple):
     """Names a secret. The secret itself never enters the compiler."""
 
@@ -35,6 +40,11 @@ class SecretRef(NamedTuple):
     version: str
     vault: Vault | None
     origin: Pointer
+
+    @builtins.property  # a field of this name hides it here
+    def in_cluster(self) -> bool:
+        """Whether it is a Kubernetes Secret."""
+        return self.source == IN_CLUSTER
 
     def __str__(self) -> str:
         place = f"vault:{self.vault.name}" if self.vault else self.source

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from aigw_compile.diagnostic import Diagnostic, Json, Severity, Span, nearest
 from aigw_compile.project import FILENAME, Project, project_of, root_of
 from aigw_compile.source import Source, read
-from aigw_compile.target import TARGETS, manifest
 from aigw_compile.validate import validate_project
 
 CODES = {
@@ -151,6 +150,10 @@ def _project(root: Path, shown_root: Path) -> tuple[Project, Source | None, list
 def _unknown_names(data: Json) -> Iterator[Diagnostic]:
     """Yield an AIG0105 for each profile and option of a target that does not exist."""
     targets = data.get("targets") if isinstance(data, dict) else None
+    if not targets:
+        return
+    from aigw_compile.target import TARGETS, manifest
+
     for name, entry in (targets or {}).items() if isinstance(targets, dict) else ():
         if name not in TARGETS or not isinstance(entry, dict):
             continue

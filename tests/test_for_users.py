@@ -16,7 +16,8 @@ import click
 import pytest
 import yaml
 
-from aigw_compile.cli import COMMANDS, cli
+from aigw_compile.cli import COMMANDS
+from aigw_compile.cli.group import cli
 from aigw_compile.language.providers import Provider
 from aigw_compile.providers import PROVIDERS
 from aigw_compile.render import FORMATS

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx2 as httpx
 import pytest
 
 from aigw_compile import secretfiles
 from tests.targets import envoy_runner as runner
-from tests.targets.envoy_runner import chat, events
+from tests.targets.envoy_runner import Answer, chat, events, request
 from tests.targets.mock_upstream import Provider, providers
 
 KEYS = {
@@ -90,7 +90,7 @@ def spec(ports: list[int], urls: list[str]) -> dict[str, Any]:
                         {"name": "b", "provider": "local", "model": "split-b", "weight": 1},
                         {"name": "never", "provider": "local", "model": "split-never", "weight": 0},
                     ],
-                    "retries": {"attempts": 1, "on": ["server-error"], "backoff": {"base": "1ms", "max": "1ms"}},
+                    "retries": {"attempts": 1, "on": ["server-error"], "backoff": {"base": "1ms", "max": "5ms"}},
                 },
                 {
                     "name": "dead",
@@ -135,18 +135,21 @@ class Gateway(NamedTuple):
     url: str
     inside: str
     operations: str
-    client: httpx.Client
     openai: Provider
     claude: Provider
     local: Provider
 
-    def ask(self, body: Any, key: str = "key-bot", **more: Any) -> httpx.Response:
+    def ask(self, body: Any, key: str = "key-bot", **more: Any) -> Answer:
         """POST a body (data, or bytes as they are) to the chat door."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = {"authorization": f"Bearer {key}", "content-type": "application/json", **more.pop("headers", {})}
-        kept = {k: v for k, v in headers.items() if v is not None}
-        url = more.pop("url", self.url + "/chat/completions")
-        return self.client.post(url, content=raw, headers=kept, **more)
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json", **more.get("headers", {})}
+        kept = [(k, v) for k, v in headers.items() if v is not None]
+        return request("POST", more.get("url", self.url + "/chat/completions"), raw, kept)
+
+    def get(self, path: str, key: str = "") -> Answer:
+        """GET a path of the public listener, or of another one where it is a whole URL."""
+        url = path if path.startswith("http") else self.url + path
+        return request("GET", url, None, [("x-api-key", key)] if key else [])
 
     def reset(self) -> None:
         for provider in (self.openai, self.claude, self.local):
@@ -160,10 +163,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         ports = runner.free_ports(3)
         _, documents = runner.build(spec(ports, [p.url for p in made]))
         runner.write(folder, documents, KEYS)
-        with runner.running(folder, ports[-1] + 1) as log, httpx.Client(timeout=20) as client:
+        with runner.running(folder, ports[-1] + 1) as log:
             url = f"http://127.0.0.1:{ports[0]}/v1"
             inside = f"http://127.0.0.1:{ports[1]}/llm/v1/chat/completions"
-            yield Gateway(folder, log, url, inside, f"http://127.0.0.1:{ports[-1]}", client, *made)
+            yield Gateway(folder, log, url, inside, f"http://127.0.0.1:{ports[-1]}", *made)
 
 
 @pytest.fixture
@@ -172,7 +175,7 @@ def gateway(served: Gateway) -> Gateway:
     return served
 
 
-def fault(response: httpx.Response) -> tuple[int, str, str]:
+def fault(response: Answer) -> tuple[int, str, str]:
     error = response.json()["error"]
     assert response.headers["content-type"] == "application/json"
     return response.status_code, error["type"], error["code"]
@@ -200,6 +203,9 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], tuple[int, str, str]]] = {
     # 0. path and method come before authentication
     "unknown path": (chat(), {"path": "/v2/x", "key": None}, (404, INVALID, "not_found")),
     "a path below the door": (chat(), {"path": "/v1/chat/completions/x"}, (404, INVALID, "not_found")),
+    "two slashes": (chat(), {"path": "/v1//chat/completions"}, (404, INVALID, "not_found")),
+    "an escaped slash": (chat(), {"path": "/v1/chat%2fcompletions"}, (404, INVALID, "not_found")),
+    "a way round": (chat(), {"path": "/v1/x/../chat/completions"}, (404, INVALID, "not_found")),
     "wrong method": (None, {"method": "GET", "key": None}, (405, INVALID, "method_not_allowed")),
     "post to models": (chat(), {"path": "/v1/models", "key": None}, (405, INVALID, "method_not_allowed")),
     # 2. size before the key, 3. key before the body
@@ -296,8 +302,8 @@ def test_refused(gateway: Gateway, case: str) -> None:
         headers["authorization"] = key
     raw = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
     url = gateway.url.removesuffix("/v1") + how.get("path", "/v1/chat/completions")
-    kept = {k: v for k, v in headers.items() if v is not None}
-    response = gateway.client.request(how.get("method", "POST"), url, content=raw, headers=kept)
+    kept = [(k, v) for k, v in headers.items() if v is not None]
+    response = request(how.get("method", "POST"), url, raw, kept)
     assert fault(response) == expected
     assert not gateway.openai.seen
     assert not gateway.claude.seen
@@ -547,17 +553,9 @@ def test_a_long_stream_is_not_cut(gateway: Gateway) -> None:
 
 def test_a_stream_breaks_off(gateway: Gateway) -> None:
     gateway.openai.plan({"cut": 2})
-    with (
-        pytest.raises(httpx.HTTPError),
-        gateway.client.stream(
-            "POST",
-            gateway.url + "/chat/completions",
-            json=chat("chat", stream=True),
-            headers={"authorization": "Bearer key-bot"},
-        ) as response,
-    ):
-        assert response.status_code == 200
-        list(response.iter_bytes())
+    with pytest.raises((http.client.HTTPException, OSError)):
+        gateway.ask(chat("chat", stream=True))
+    assert len(gateway.openai.seen) == 1
     assert not gateway.claude.seen
 
 
@@ -668,10 +666,15 @@ def test_official_client(gateway: Gateway) -> None:
             client.with_options(api_key="no").models.list()
 
 
+def test_a_header_that_comes_twice(gateway: Gateway) -> None:
+    for keys in (("key-bot", "key-bot"), ("key-bot", "nobody")):
+        headers = [*(("x-api-key", k) for k in keys), ("content-type", "application/json")]
+        assert fault(request("POST", gateway.url + "/chat/completions", b"{}", headers)) == KEY_401
+
+
 def test_models_are_those_that_the_caller_may_use(gateway: Gateway) -> None:
     def listed(key: str) -> set[str]:
-        answer = gateway.client.get(gateway.url + "/models", headers={"x-api-key": key})
-        return {m["id"] for m in answer.json()["data"]}
+        return {m["id"] for m in gateway.get("/models", key).json()["data"]}
 
     everything = listed("key-bot")
     assert everything - listed("key-intern") == {"chat", "gpt-4o"}
@@ -706,19 +709,19 @@ def test_a_body_in_chunks(gateway: Gateway) -> None:
         yield raw[:10]
         yield raw[10:]
 
-    headers = {"x-api-key": "key-bot", "content-type": "application/json"}
-    answer = gateway.client.post(gateway.url + "/chat/completions", content=pieces(), headers=headers)
+    headers = [("x-api-key", "key-bot"), ("content-type", "application/json")]
+    answer = request("POST", gateway.url + "/chat/completions", pieces(), headers)
     assert answer.status_code == 200
     assert gateway.openai.seen[0].json["model"] == "gpt-plain"
 
 
 def test_operations(gateway: Gateway) -> None:
     gateway.ask(chat("plain"))
-    assert gateway.client.get(gateway.operations + "/healthz").status_code == 200
-    assert gateway.client.get(gateway.operations + "/readyz").status_code == 200
-    metrics = gateway.client.get(gateway.operations + "/metrics").text
+    assert gateway.get(gateway.operations + "/healthz").status_code == 200
+    assert gateway.get(gateway.operations + "/readyz").status_code == 200
+    metrics = gateway.get(gateway.operations + "/metrics").text
     assert 'envoy_aigw_input_tokens_total{consumer="bot",model="plain",target="openai-gpt-plain"}' in metrics
-    assert gateway.client.get(gateway.operations + "/config_dump").status_code == 404
+    assert gateway.get(gateway.operations + "/config_dump").status_code == 404
     assert not any(value in metrics for value in KEYS.values())
 
 
@@ -726,7 +729,7 @@ def test_the_access_log_tells_tokens_and_no_secret(gateway: Gateway) -> None:
     gateway.ask(chat("claude", "something private"))
     deadline = 100
     while '"model":"claude"' not in gateway.log.read_text() and deadline:
-        gateway.client.get(gateway.operations + "/healthz")
+        gateway.get(gateway.operations + "/healthz")
         deadline -= 1
     text = gateway.log.read_text()
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
@@ -752,3 +755,17 @@ def test_keys_change_while_envoy_runs(gateway: Gateway) -> None:
     assert gateway.openai.seen[-1].headers["authorization"] == "Bearer sk-new"
     assert fault(gateway.ask(chat("plain"), "key-intern")) == KEY_401
     assert gateway.ask(chat("plain")).status_code == 200
+
+
+def test_a_broken_file_of_keys_changes_nothing(gateway: Gateway) -> None:
+    name = gateway.folder / "secrets" / "client-keys.yaml"
+    beside = name.with_name("broken")
+    beside.write_text("resources: [{x: 1}]\n")
+    beside.replace(name)
+    for _ in range(200):
+        gateway.get(gateway.operations + "/healthz")
+        if "client-keys.yaml" in gateway.log.read_text():
+            break
+    assert "Filesystem config update failure: in secrets/client-keys.yaml" in gateway.log.read_text()
+    assert gateway.ask(chat("plain")).status_code == 200
+    assert fault(gateway.ask(chat("plain"), "nobody")) == KEY_401

@@ -20,7 +20,8 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     """Write the bootstrap and its secrets.json. Paths in it are relative to its own folder, where Envoy is started."""
     settings = plan.facts.settings
     ca_file, slots = str(settings["caFile"]), int(settings["allowSlots"])
-    buffer = 2 * max((x.max_body_size for x in gateway.listeners), default=0) + _DECORATED
+    largest = max((x.max_body_size for x in gateway.listeners), default=0)
+    buffer = min(2 * largest + _DECORATED, 2**32 - 1)
     limited = limits.placed(gateway, plan)
     built = {model.name: tiers(model, buffer, ca_file) for model in gateway.models}
     clusters = {name: found.clusters for name, found in built.items()}

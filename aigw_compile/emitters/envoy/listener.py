@@ -59,9 +59,10 @@ def listener(
 _HARDENED: dict[str, Any] = {
     "use_remote_address": True,
     "strip_any_host_port": True,
-    "normalize_path": True,
-    "merge_slashes": True,
-    "path_with_escaped_slashes_action": "REJECT_REQUEST",
+    # A path is one of the doors, letter for letter, or 404; the path that a provider sees is ours.
+    "normalize_path": False,
+    "merge_slashes": False,
+    "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
     "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "DROP_HEADER"},
     "request_headers_timeout": "10s",
     "stream_idle_timeout": "60s",
@@ -71,7 +72,7 @@ _HARDENED: dict[str, Any] = {
         "initial_connection_window_size": 1048576,
     },
 }
-"""Envoy, "Configuring Envoy as an edge proxy": what it advises where clients are not trusted."""
+"""Envoy, "Configuring Envoy as an edge proxy": what it advises where clients are not trusted, but for paths."""
 
 
 def _filters(
@@ -83,7 +84,7 @@ def _filters(
 ) -> list[Block]:
     origin, size = (
         own.origin,
-        Block(own.origin, {"max_request_bytes": at(own.max_body_size, (*own.origin, "maxBodySize"))}),
+        Block(own.origin, {"max_request_bytes": at(min(own.max_body_size, 2**32 - 1), (*own.origin, "maxBodySize"))}),
     )
     found = [
         wire.lua(origin, "door", "reply", "door"),

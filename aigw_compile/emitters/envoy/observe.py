@@ -134,9 +134,11 @@ def clusters(gateway: ir.Gateway, port: int, ca_file: str) -> Iterator[Block]:
 def admin_port(gateway: ir.Gateway) -> int:
     """Return the first port after the operations port that nothing in the spec takes."""
     o = gateway.observability
-    taken = {listener.port for listener in gateway.listeners} | ({o.prometheus.port} if o.prometheus else set())
-    candidates = [*range(o.operations.port + 1, 65536), *range(1024, o.operations.port)]
-    return next(port for port in candidates if port not in taken)
+    taken: set[int] = {listener.port for listener in gateway.listeners}
+    if o.prometheus:
+        taken.add(o.prometheus.port)
+    first = o.operations.port + 1
+    return min((port for port in range(1024, 65536) if port not in taken), key=lambda port: (port < first, port))
 
 
 def operations(gateway: ir.Gateway) -> list[Block]:
