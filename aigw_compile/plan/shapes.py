@@ -89,14 +89,8 @@ def several_listeners(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         yield ("spec", "listeners")
 
 
-def anonymous_access(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A model with access rules in a gateway that knows nobody."""
-    if fits.anonymous(gateway):
-        yield from (m.access.origin for m in gateway.models if m.access)
-
-
 def policies_of_nobody(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """Policies of a group without members, or of a group or consumer in a gateway that knows nobody."""
+    """Policies of a group without members."""
     for scope in ir.scopes(gateway):
         if scope.policies and fits.nobody(gateway, scope):
             yield (*scope.origin, "policies")
@@ -183,7 +177,6 @@ SHAPES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         provider_secrets_from,
         env_names_not_in_capitals,
         several_listeners,
-        anonymous_access,
         policies_of_nobody,
         groups_without_members,
         limits_that_do_not_fit,
