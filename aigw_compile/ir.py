@@ -40,9 +40,8 @@ class SecretRef(NamedTuple):
     vault: Vault | None
     origin: Pointer
 
-    @property
     def in_cluster(self) -> bool:
-        """Whether it is a Kubernetes Secret."""
+        """Say whether it is a Kubernetes Secret."""
         return self.source == IN_CLUSTER
 
     def __str__(self) -> str:

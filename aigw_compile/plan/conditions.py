@@ -166,15 +166,19 @@ def several_body_sizes(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
 
 
 def provider_outside_dns(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A provider at an address that means something else elsewhere: loopback, a name of one label, a name that is none."""
+    """A provider at an address that means something else elsewhere: loopback, one label, none at all."""
     for provider in gateway.providers:
-        host = urlsplit(provider.base_url).hostname or ""
+        try:
+            split = urlsplit(provider.base_url)
+            host, _ = split.hostname or "", split.port
+        except ValueError:
+            host = ""
         try:
             outside = ip_address(host).is_loopback
         except ValueError:
             outside = not _DOMAIN.fullmatch(host) or host.endswith(".localhost")
         if outside:
-            yield (*provider.origin, "baseUrl")
+            yield provider.origin
 
 
 _DOMAIN = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]*[a-z0-9])?\.?")
@@ -193,7 +197,7 @@ def several_keys(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
 def provider_secret_key_other_than(gateway: ir.Gateway, key: str) -> Iterator[Pointer]:
     """A provider's Kubernetes Secret with another data key than `key`."""
     for provider in gateway.providers:
-        if provider.credential and provider.credential.in_cluster and provider.credential.property != key:
+        if provider.credential and provider.credential.in_cluster() and provider.credential.property != key:
             yield provider.credential.origin
 
 
@@ -202,7 +206,7 @@ def client_secret_key_other_than_its_name(gateway: ir.Gateway, _: Any) -> Iterat
     for consumer in gateway.consumers:
         for number, credential in enumerate(consumer.credentials):
             ref = credential.api_key
-            if ref.in_cluster and ref.property != client_id(consumer, number):
+            if ref.in_cluster() and ref.property != client_id(consumer, number):
                 yield ref.origin
 
 
@@ -220,12 +224,22 @@ def counters_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
                 yield limit.origin
 
 
+def amount_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """An amount of a limit that is larger than `most`."""
+    for limit in _limits(gateway):
+        for field, amount in (("requests", limit.requests), ("tokens", limit.tokens)):
+            if amount is not None and amount > most:
+                yield (*limit.origin, field)
+
+
 def group_names_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
     """Limits on a group whose members' names together are longer than `most` characters."""
     long = {
         g.name
         for g in gateway.consumer_groups
-        if sum(len(client_id(c, n)) + 1 for c in gateway.consumers if g.name in c.groups for n in range(len(c.credentials)))
+        if sum(
+            len(client_id(c, n)) + 1 for c in gateway.consumers if g.name in c.groups for n in range(len(c.credentials))
+        )
         > most
     }
     for scope in ir.scopes(gateway):
@@ -295,6 +309,7 @@ CONDITIONS: Mapping[str, Predicate] = {
         provider_secret_key_other_than,
         client_secret_key_other_than_its_name,
         counters_over,
+        amount_over,
         group_names_over,
         labels_outside_kubernetes,
         annotations_outside_kubernetes,

@@ -60,7 +60,10 @@ class Cluster:
         """Return the object as it would be stored. Status is not looked at: nobody applies it."""
         kind = self.kind(obj)
         assert kind
-        return {**obj, **{k: _defaulted(v, kind.schema["properties"][k]) for k, v in obj.items() if k in _body(obj, kind)}}
+        return {
+            **obj,
+            **{k: _defaulted(v, kind.schema["properties"][k]) for k, v in obj.items() if k in _body(obj, kind)},
+        }
 
     def errors(self, obj: dict[str, Any]) -> list[str]:
         """Return everything an apiserver would refuse."""
