@@ -129,13 +129,15 @@ def _unpacked(revision: str, root: Path, folder: Path) -> None:
     """Write the YAML files of a revision below the root into a folder; the work tree is not touched. Raises SideError."""
     if revision.startswith("-") or not revision:
         raise SideError(f'"{revision}" is no revision')
-    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", revision, "--", f"{_prefix(root)}")
+    prefix = _prefix(root)
+    # git refuses an empty path, which is what the prefix of the repository's own root is.
+    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", revision, "--", *filter(None, [prefix]))
     wanted = []
     for entry in listed.decode("utf-8", "replace").split("\0"):
         head, _, name = entry.partition("\t")
         regular = head.startswith(("100644 blob", "100755 blob"))
         if regular and name.endswith((".yaml", ".yml")):
-            wanted.append((head.split()[2], name.removeprefix(_prefix(root))))
+            wanted.append((head.split()[2], name.removeprefix(prefix)))
     stream = _git(root, "cat-file", "--batch", given="".join(f"{sha}\n" for sha, _ in wanted).encode())
     for _, name in wanted:
         header, _, stream = stream.partition(b"\n")

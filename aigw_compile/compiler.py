@@ -11,14 +11,11 @@ Every step returns diagnostics beside its result; an exception is a mistake of o
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, failed
-from aigw_compile.document import Document
-from aigw_compile.emitters import emitter
 from aigw_compile.lower import lower
-from aigw_compile.plan import Plan, plan
 from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.prune import pruned
 from aigw_compile.reading import Opened, open_project, open_projects
@@ -26,9 +23,12 @@ from aigw_compile.resolve import resolve
 from aigw_compile.rules import dangling, run_data, run_gateway
 from aigw_compile.schema import with_defaults
 from aigw_compile.source import Source, parse
-from aigw_compile.target import TARGETS, TargetFacts, facts
 from aigw_compile.validate import validate
-from aigw_compile.verify import verify, verify_native
+
+if TYPE_CHECKING:
+    from aigw_compile.document import Document
+    from aigw_compile.plan import Plan
+    from aigw_compile.target import TargetFacts
 
 
 class Checked(NamedTuple):
@@ -95,6 +95,8 @@ def choices(project: Project, asked: Sequence[TargetChoice] = ()) -> tuple[Targe
 
     A target that is asked for without a profile or options takes those of the project file.
     """
+    from aigw_compile.target import TARGETS
+
     own = {choice.name: choice for choice in project.targets}
     if not asked:
         return project.targets or tuple(TargetChoice(name, "", {}) for name in TARGETS)
@@ -106,6 +108,12 @@ def choices(project: Project, asked: Sequence[TargetChoice] = ()) -> tuple[Targe
 
 def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = (), *, native: bool = False) -> Build:
     """Build a checked gateway for one target. `native` also asks the target's own binary, where there is one."""
+    # The second phase has its imports here: `lint` stops before it, and starts faster without them.
+    from aigw_compile.emitters import emitter
+    from aigw_compile.plan import plan
+    from aigw_compile.target import facts
+    from aigw_compile.verify import verify, verify_native
+
     assert checked.gateway is not None
     target = facts(choice.name, choice.profile, choice.options)
     decided = plan(checked.gateway, checked.source.data, target, accepts)

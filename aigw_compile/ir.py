@@ -6,6 +6,7 @@ a default that nobody wrote has the origin of the object around it.
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar, NamedTuple, Protocol, TypeVar
 
@@ -40,8 +41,9 @@ class SecretRef(NamedTuple):
     vault: Vault | None
     origin: Pointer
 
+    @builtins.property  # a field of this name hides it here
     def in_cluster(self) -> bool:
-        """Say whether it is a Kubernetes Secret."""
+        """Whether it is a Kubernetes Secret."""
         return self.source == IN_CLUSTER
 
     def __str__(self) -> str:
@@ -159,6 +161,10 @@ class Model(NamedTuple):
         """The targets that can be chosen (weight over 0), by priority, the first to be tried first."""
         reachable = [t for t in self.targets if t.weight > 0]
         return tuple(tuple(t for t in reachable if t.priority == p) for p in sorted({t.priority for t in reachable}))
+
+    def first(self) -> Target | None:
+        """The target that a gateway with one upstream per model calls: the heaviest of the first priority."""
+        return max(self.priorities()[0], key=lambda t: t.weight) if self.priorities() else None
 
 
 class ConsumerGroup(NamedTuple):

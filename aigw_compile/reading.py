@@ -11,7 +11,6 @@ from typing import NamedTuple
 from aigw_compile.diagnostic import Diagnostic, Json, Severity, Span, nearest
 from aigw_compile.project import FILENAME, Project, project_of, root_of
 from aigw_compile.source import Source, read
-from aigw_compile.target import TARGETS, manifest
 from aigw_compile.validate import validate_project
 
 CODES = {
@@ -67,14 +66,20 @@ def open_projects(arguments: Sequence[Path]) -> list[Opened]:
 
     Raises FileNotFoundError for an argument that is not there.
     """
+    by_root: dict[Path, list[Path]] = {}
     for argument in arguments:
         if not argument.exists():
             raise FileNotFoundError(argument)
-    root = root_of(arguments)
-    inner = _projects_below(root, arguments) if not (root / FILENAME).is_file() else []
-    own = open_project(arguments, without=inner)
-    below = [open_project([folder], shown_from=root) for folder in inner]
-    return [*below, own] if own.documents or own.diagnostics or not below else below
+        by_root.setdefault(root_of([argument]), []).append(argument)
+    shown_from = Path(os.path.commonpath(by_root))
+    found: list[Opened] = []
+    for root, mine in by_root.items():
+        inner = _projects_below(root, mine) if not (root / FILENAME).is_file() else []
+        found += [open_project([folder], shown_from=shown_from) for folder in inner]
+        own = open_project(mine, without=inner, shown_from=shown_from)
+        if own.documents or own.diagnostics or not inner:
+            found.append(own)
+    return found
 
 
 def _projects_below(root: Path, arguments: Sequence[Path]) -> list[Path]:
@@ -145,6 +150,10 @@ def _project(root: Path, shown_root: Path) -> tuple[Project, Source | None, list
 def _unknown_names(data: Json) -> Iterator[Diagnostic]:
     """Yield an AIG0105 for each profile and option of a target that does not exist."""
     targets = data.get("targets") if isinstance(data, dict) else None
+    if not targets:
+        return
+    from aigw_compile.target import TARGETS, manifest
+
     for name, entry in (targets or {}).items() if isinstance(targets, dict) else ():
         if name not in TARGETS or not isinstance(entry, dict):
             continue

@@ -1,4 +1,4 @@
-"""Rewrite every golden output: the examples' compiled/ folders and the .out files of the cases. Read the diff before committing."""
+"""Rewrite what golden tests compare with: compiled/ of the examples, .out of the cases, README.md. Read the diff then."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def main() -> None:
     environment = {**os.environ, "AIGW_GOLDEN": "1"}
     command = [sys.executable, "-m", "pytest", "-q", "-m", "golden"]
     subprocess.run(command, cwd=ROOT, env=environment, check=False)
+    subprocess.run([sys.executable, "tests/readme.py"], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ import click
 import pytest
 import yaml
 
-from aigw_compile.cli import COMMANDS, cli
+from aigw_compile.cli import COMMANDS
+from aigw_compile.cli.group import cli
 from aigw_compile.language.providers import Provider
 from aigw_compile.providers import PROVIDERS
 from aigw_compile.render import FORMATS
@@ -155,7 +156,8 @@ def git(folder: Path, *arguments: str) -> str:
 def test_the_diff_step(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q")
     (tmp_path / "gateway.yaml").write_text(GOOD)
-    git(tmp_path, "add", "gateway.yaml")
+    (tmp_path / "aigw-compile.yaml").write_text("targets: {proxy: {}}\n")
+    git(tmp_path, "add", "gateway.yaml", "aigw-compile.yaml")
     git(tmp_path, "commit", "-qm", "first")
     (tmp_path / "gateway.yaml").write_text(GOOD.replace("headers: [x-api-key]", "headers: [authorization]"))
     runner = {key: str(tmp_path / key.lower()) for key in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from aigw_compile.diagnostic import Diagnostic, Severity, did_you_mean
+from aigw_compile.cli import showing
+from aigw_compile.cli.showing import Progress, coloured
+from aigw_compile.diagnostic import Diagnostic, did_you_mean
 from aigw_compile.project import TargetChoice
-from aigw_compile.render import FORMATS, render
-from aigw_compile.source import display
+from aigw_compile.render import FORMATS
 from aigw_compile.target import TARGETS, manifest
+
+__all__ = ["Progress", "coloured", "existing", "paths_argument", "report_options", "show", "target_option"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,74 +70,11 @@ def existing(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(paths) or (Path("."),)
 
 
-def coloured() -> bool:
-    """Colour on a terminal, unless NO_COLOR says no (no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
 def show(
     diagnostics: Iterable[Diagnostic], root: Path, format_: str, reports: Sequence[str], *, strict: bool = False
 ) -> int:
-    """Print the findings, write the reports, and return the exit code: 1 if anything fails the run."""
-    findings = sorted(set(diagnostics), key=_order)
-    texts = _texts(findings, root)
-    click.echo(_rendered(format_, findings, texts, colour=coloured()), nl=False)
-    for entry in reports:
-        name, found, file = entry.partition("=")
-        if not found or name not in FORMATS:
-            raise click.BadParameter(f'--report wants FORMAT=FILE with one of {", ".join(FORMATS)}: "{entry}"')
-        try:
-            Path(file).write_text(_rendered(name, findings, texts), "utf-8")
-        except OSError as error:
-            raise click.ClickException(f"cannot write {file}: {error.strerror}") from None
-    worst = max((d.severity for d in findings), default=Severity.HINT)
-    return int(worst is Severity.ERROR or (strict and worst is Severity.WARNING))
-
-
-def _rendered(format_: str, findings: Sequence[Diagnostic], texts: Mapping[str, str], *, colour: bool = False) -> str:
-    if format_ != "sarif":
-        return render(format_, findings, texts, colour=colour and format_ == "text")
-    from aigw_compile.explain import codes
-
-    return render(format_, findings, texts, codes=codes())
-
-
-def _order(d: Diagnostic) -> tuple[Any, ...]:
-    span = d.span
-    place = (span.file, span.line, span.column) if span else ("", 0, 0)
-    return (*place, -d.severity, d.code, d.message, d.hint)
-
-
-def _texts(findings: Iterable[Diagnostic], root: Path) -> Mapping[str, str]:
-    """The text of each file that a finding shows, for code frames."""
-    files = {d.span.file for d in findings if d.span} | {r.span.file for d in findings for r in d.related if r.span}
-    texts = {}
-    for file in sorted(files):
-        try:
-            texts[file] = display((root / file).read_bytes())
-        except OSError:
-            continue
-    return texts
-
-
-class Progress:
-    """One line on a terminal for what takes over a second; nothing anywhere else."""
-
-    def __init__(self, total: int) -> None:
-        self._start = time.monotonic()
-        self._total = total
-        self._on = sys.stderr.isatty()
-        self._shown = False
-
-    def step(self, number: int, what: str) -> None:
-        """Say what is being done now, as `number` of the total."""
-        if self._on and time.monotonic() - self._start > 1:
-            self._shown = True
-            sys.stderr.write(f"\r\x1b[K[{number}/{self._total}] {what}")
-            sys.stderr.flush()
-
-    def done(self) -> None:
-        """Clear the line."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+    """Print the findings, write the reports, and return the exit code. Raises click.UsageError."""
+    try:
+        return showing.show(diagnostics, root, format_, reports, strict=strict)
+    except showing.ReportError as wrong:
+        raise click.UsageError(str(wrong)) from None

@@ -1,4 +1,4 @@
-"""`aigw-compile lint`: specs to findings; nothing is written."""
+"""`aigw-compile lint`: its options; the work is in linting.py."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 
 import click
 
-from aigw_compile import compiler
-from aigw_compile.cli import common
-from aigw_compile.diagnostic import Diagnostic
+from aigw_compile.cli import common, linting, showing
 from aigw_compile.project import TargetChoice
 
 
@@ -28,17 +26,8 @@ def command(
 
     With --target, what that target cannot do is said as well. Nothing is written.
     """
-    findings: list[Diagnostic] = []
-    found = skipped = 0
-    shown_from = Path()
-    for opened in compiler.open_projects(common.existing(paths)):
-        checked, general = compiler.check(opened)
-        findings += [*general, *(d for one in checked for d in one.diagnostics)]
-        for one in checked:
-            for choice in compiler.choices(opened.project, targets) if targets and one.gateway else ():
-                findings += compiler.build(one, choice, opened.project.accepts).diagnostics
-        found, skipped, shown_from = found + len(checked), skipped + opened.skipped, opened.shown_from
-    code = common.show(findings, shown_from, format_, reports, strict=strict)
-    if not found and not code:
-        click.echo(f"no gateway found ({skipped} other documents skipped)", err=True)
+    try:
+        code = linting.lint(common.existing(paths), targets, format_, reports, strict)
+    except showing.ReportError as wrong:
+        raise click.UsageError(str(wrong)) from None
     raise click.exceptions.Exit(code)

@@ -11,6 +11,7 @@ import click
 
 from aigw_compile import compiler
 from aigw_compile.cli import common
+from aigw_compile.diagnostic import Severity
 from aigw_compile.document import text_of
 from aigw_compile.project import TargetChoice
 
@@ -63,7 +64,8 @@ def _compiled(path: Path, gateway: str | None) -> bytes:
         built = compiler.build(one, choice, opened.project.accepts)
         findings += built.diagnostics
         documents = built.documents
-    code = common.show(findings, opened.project.root, "text", ()) if findings else 0
+    told = [d for d in findings if d.severity > Severity.HINT]
+    code = common.show(told, opened.shown_from, "text", ()) if told else 0
     if code or not documents:
         raise click.exceptions.Exit(code or 1)
     (proxy,) = [d for d in documents if d.filename == "proxy.json"]

@@ -11,6 +11,7 @@ from aigw_compile.diff.types import CLASSES, Change
 from aigw_compile.mask import scrub
 from aigw_compile.meaning import Effective, Item, Node, Tree, effective, plain, tree
 from aigw_compile.schema import change as declared
+from aigw_compile.schema import field
 
 
 def meaning(old: Json, new: Json) -> list[Change]:
@@ -116,8 +117,8 @@ def _classes(op: str, generic: Pointer) -> tuple[str, ...]:
         found = declared(generic)
         return _sorted((found or {}).get("changed", ())) or ("unclassified",)
     held = declared(generic)
-    if held is None and generic and generic[-1] == 0:
-        held = declared(generic[:-1])
+    if held is None and generic and (generic[-1] == 0 or "properties" not in (field(generic[:-1]) or {})):
+        held = declared(generic[:-1])  # an item of a set, or an entry of a free map: the set or map says it
     if not held:
         return ("unclassified",)
     named = held.get(op) if op in held else held.get("changed")

@@ -90,7 +90,10 @@ def _lists(
 ) -> Iterator[Pair]:
     keys_old, keys_new = _keys(old, identity, place), _keys(new, identity, place)
     if keys_old is None or keys_new is None:
-        if old != new:
+        if len(old) == len(new):  # nothing tells the items apart, and as many are there as before
+            for i, (before, after) in enumerate(zip(old, new, strict=True)):
+                yield from _documents(before, after, identity, f"{place}[{i}]", (*at_old, i), (*at_new, i))
+        elif old != new:
             yield "changed", place, old, new, at_old, at_new
         return
     index_old = {key: i for i, key in enumerate(keys_old)}

@@ -29,6 +29,14 @@ from aigw_compile.language.policies import Policies
 from aigw_compile.language.providers import Provider
 from aigw_compile.language.secrets import SecretRef, Vault
 
+Hostname = Annotated[
+    str,
+    Field(
+        pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
+        json_schema_extra={"examples": ["ai.example.com"]},
+    ),
+]
+
 BREAKS = {"added": ["behaviour"], "removed": ["breaking"], "changed": ["breaking"]}
 
 
@@ -38,22 +46,17 @@ class Listener(Strict):
         "Address to listen on.", {"changed": ["behaviour", "security-relaxing"]}, "0.0.0.0", pattern=r"^[0-9A-Fa-f.:]+$"
     )
     port: Port = field("Port to listen on.", {"changed": ["breaking"]})
-    hostnames: list[str] = field(
+    hostnames: list[Hostname] = field(
         "Host names it answers to; any if absent. `*.example.com` is any name below.",
         {"added": ["behaviour"], "removed": ["breaking"]},
         unset=True,
-        extra={
-            **SET,
-            "items": {
-                "type": "string",
-                "pattern": r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-            },
-        },
+        extra=SET,
     )
     basePath: str = field(
         "Put before every path.",
         {"changed": ["breaking"]},
         "/",
+        example="/ai",
         pattern=r"^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?)?$",
     )
     maxBodySize: Size = field("Largest body of a request.", {"raised": ["behaviour"], "lowered": ["breaking"]}, "10Mi")

@@ -135,6 +135,8 @@ class Who(Strict):
 class Access(Strict):
     """Who may call. deny wins; without allow everybody else may."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     allow: Who = field(
         "Only these may call.",
         {
@@ -153,6 +155,12 @@ class Access(Strict):
         },
         unset=True,
     )
+
+    @model_validator(mode="after")
+    def _something(self) -> Access:
+        if not self.model_fields_set:
+            raise ValueError("allow or deny")
+        return self
 
 
 class Model(Strict):

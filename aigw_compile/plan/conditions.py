@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
+from aigw_compile.plan.shapes import SHAPES
 from aigw_compile.policies.limits import Limit
 from aigw_compile.policies.prompt_decorator import PromptDecorator
 from aigw_compile.policies.prompt_guard import PromptGuard
@@ -101,6 +102,20 @@ def requests_per(gateway: ir.Gateway, window: str) -> Iterator[Pointer]:
             yield (*limit.origin, "per")
 
 
+def requests_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A limit of more than `most` requests."""
+    for limit in _limits(gateway):
+        if limit.requests is not None and limit.requests > most:
+            yield (*limit.origin, "requests") if limit.tokens is not None else limit.origin
+
+
+def body_size_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A listener that takes bodies of more than `most` bytes."""
+    for listener in gateway.listeners:
+        if listener.max_body_size > most:
+            yield (*listener.origin, "maxBodySize")
+
+
 def allow_over_a_conversation(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A guard that allows, and looks at every message."""
     yield from ((*g.origin, "allow") for g in _guards(gateway) if g.allow and g.scope == "conversation")
@@ -116,7 +131,8 @@ def fallback_beyond_retries(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
 def idle_under_first_byte(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A model whose idle timeout is shorter than its wait for the first byte."""
     for model in gateway.models:
-        if model.timeouts.idle < model.timeouts.first_byte:
+        first = model.timeouts.first_byte or float("inf")
+        if 0 < model.timeouts.idle < first:
             yield model.timeouts.origin
 
 
@@ -197,7 +213,7 @@ def several_keys(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
 def provider_secret_key_other_than(gateway: ir.Gateway, key: str) -> Iterator[Pointer]:
     """A provider's Kubernetes Secret with another data key than `key`."""
     for provider in gateway.providers:
-        if provider.credential and provider.credential.in_cluster() and provider.credential.property != key:
+        if provider.credential and provider.credential.in_cluster and provider.credential.property != key:
             yield provider.credential.origin
 
 
@@ -206,7 +222,7 @@ def client_secret_key_other_than_its_name(gateway: ir.Gateway, _: Any) -> Iterat
     for consumer in gateway.consumers:
         for number, credential in enumerate(consumer.credentials):
             ref = credential.api_key
-            if ref.in_cluster() and ref.property != client_id(consumer, number):
+            if ref.in_cluster and ref.property != client_id(consumer, number):
                 yield ref.origin
 
 
@@ -279,39 +295,39 @@ def _guards(gateway: ir.Gateway) -> Iterator[PromptGuard]:
         yield from ir.every(scope.policies, PromptGuard)
 
 
-CONDITIONS: Mapping[str, Predicate] = {
-    function.__name__.replace("_", "-"): function
-    for function in (
-        several_models,
-        several_priorities,
-        several_targets,
-        prefixed_credential,
-        decorator_and_guard,
-        guard_patterns_over,
-        guard_pattern_longer_than,
-        guards_at_several_places,
-        decorators_at_several_places,
-        limits_at_several_places,
-        tokens_alone,
-        requests_per,
-        allow_over_a_conversation,
-        fallback_beyond_retries,
-        idle_under_first_byte,
-        different_causes,
-        timeout_without_connect_failure,
-        gaps_in_priorities,
-        targets_over,
-        names_over,
-        chat_models,
-        several_body_sizes,
-        provider_outside_dns,
-        several_keys,
-        provider_secret_key_other_than,
-        client_secret_key_other_than_its_name,
-        counters_over,
-        amount_over,
-        group_names_over,
-        labels_outside_kubernetes,
-        annotations_outside_kubernetes,
-    )
-}
+_OWN = (
+    several_models,
+    several_priorities,
+    several_targets,
+    prefixed_credential,
+    decorator_and_guard,
+    guard_patterns_over,
+    guard_pattern_longer_than,
+    guards_at_several_places,
+    decorators_at_several_places,
+    limits_at_several_places,
+    tokens_alone,
+    requests_per,
+    requests_over,
+    body_size_over,
+    allow_over_a_conversation,
+    fallback_beyond_retries,
+    idle_under_first_byte,
+    different_causes,
+    timeout_without_connect_failure,
+    gaps_in_priorities,
+    targets_over,
+    names_over,
+    chat_models,
+    several_body_sizes,
+    provider_outside_dns,
+    several_keys,
+    provider_secret_key_other_than,
+    client_secret_key_other_than_its_name,
+    counters_over,
+    amount_over,
+    group_names_over,
+    labels_outside_kubernetes,
+    annotations_outside_kubernetes,
+)
+CONDITIONS: Mapping[str, Predicate] = {**{f.__name__.replace("_", "-"): f for f in _OWN}, **SHAPES}

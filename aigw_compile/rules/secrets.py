@@ -23,7 +23,7 @@ def literal_secret(data: Json) -> Findings:
     printed here.
 
     bad:
-        policies: {promptDecorator: {prepend: [{role: system, content: "Log in with sk-proj-4f9aT2mQx81LzVb7Yc3NeR5w"}]}}
+        policies: {promptDecorator: {prepend: [{role: system, content: "Log in with sk-proj-EXAMPLE-0123456789abcdef"}]}}
 
     good:
         providers: [{name: openai, type: openai, auth: {apiKey: {env: OPENAI_API_KEY}}}]

@@ -43,18 +43,20 @@ def _findings(data: Json, name: str) -> list[Diagnostic]:
     return sorted(_alone(found.values()), key=lambda d: (tuple(map(str, d.at)), d.code, d.message))
 
 
+_FINAL = frozenset({"AIG1009", "AIG1010", "AIG1011", "AIG1012", "AIG1013"})
+"""Codes that say all there is to say of a place."""
+
+
 def _alone(findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
     """One fault, one finding: drop what only follows from another finding at the same place."""
     listed = list(findings)
-    keyed = {d.at for d in listed if d.code in ("AIG1009", "AIG1010", "AIG1011", "AIG1012", "AIG1013")}
+    final = {d.at for d in listed if d.code in _FINAL}
     typed = {d.at for d in listed if d.code == "AIG1003"}
     guessed = {
         (d.at[:-1], word) for d in listed if d.code == "AIG1001" for word in re.findall(r'mean "(\w+)"', d.message)
     }
     for d in listed:
-        if d.code not in ("AIG1009", "AIG1010", "AIG1011", "AIG1012", "AIG1013") and d.at in keyed:
-            continue
-        if d.at in typed and d.code != "AIG1003":
+        if d.code not in _FINAL and (d.at in final or (d.at in typed and d.code != "AIG1003")):
             continue
         missing = re.match(r"`(\w+)` is missing", d.message) if d.code == "AIG1002" else None
         if missing and (d.at, missing[1]) in guessed:

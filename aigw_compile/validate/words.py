@@ -76,9 +76,9 @@ def _elsewhere(key: str) -> str | None:
 
 def _required(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     key = error.kind.property
-    described = follow(schema.get("properties", {}).get(key, {})).get("description", "")
-    example = schema.get("properties", {}).get(key, {})
-    given = follow(example)
+    holder = schema if key in schema.get("properties", {}) else field(general(at)) or {}
+    given = follow(holder.get("properties", {}).get(key, {}))
+    described = given.get("description", "")
     likely = given.get("const") or (given.get("examples") or given.get("enum") or [None])[0]
     hint = (
         f"{key}: {described}" + (f" For example `{key}: {likely}`." if likely is not None else "") if described else ""

@@ -23,7 +23,9 @@ COMMANDS = {
 
 def once(command: list[str]) -> float:
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, env={**os.environ, "NO_COLOR": "1"})
+    environment = {**os.environ, "NO_COLOR": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installed is compiled; a checkout is too after one run
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, env=environment)
     if done.returncode:
         sys.exit(f"{command} ended with {done.returncode}: {done.stdout.decode()}{done.stderr.decode()}")
     return time.perf_counter() - start

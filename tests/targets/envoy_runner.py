@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from aigw_compile import secretfiles
 from aigw_compile.document import Document, text_of
@@ -111,3 +113,46 @@ def events(text: str) -> list[Any]:
     """Return what the `data:` lines of a stream hold; `[DONE]` stays text."""
     lines = [line[5:].strip() for line in text.splitlines() if line.startswith("data:")]
     return [line if line == "[DONE]" else json.loads(line) for line in lines]
+
+
+class Answer(NamedTuple):
+    """A whole reply."""
+
+    status_code: int
+    headers: dict[str, str]
+    """By lower-case name."""
+    text: str
+
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+def request(
+    method: str, url: str, body: bytes | Iterator[bytes] | None = None, headers: Iterable[tuple[str, str]] = ()
+) -> Answer:
+    """Send one request, with these headers and no others but host and length.
+
+    Raises http.client.HTTPException or OSError where the reply breaks off.
+    """
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=20)
+    try:
+        listed = [(name.lower(), value) for name, value in headers]
+        connection.putrequest(
+            method, url[url.index(parts.netloc) + len(parts.netloc) :], skip_host=True, skip_accept_encoding=True
+        )
+        if not any(name == "host" for name, _ in listed):
+            connection.putheader("host", parts.netloc)
+        for name, value in listed:
+            connection.putheader(name, value)
+        chunked = body is not None and not isinstance(body, bytes)
+        if chunked:
+            connection.putheader("transfer-encoding", "chunked")
+        elif body is not None:
+            connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body, encode_chunked=chunked)
+        reply = connection.getresponse()
+        found = {name.lower(): value for name, value in reply.getheaders()}
+        return Answer(reply.status, found, reply.read().decode())
+    finally:
+        connection.close()

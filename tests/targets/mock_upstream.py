@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -55,7 +57,10 @@ class Provider:
         anthropic = request.path.endswith("/messages")
         if "body" in step:
             return web.Response(
-                status=step.get("status", 200), text=step["body"], content_type="application/json", headers=step.get("headers")
+                status=step.get("status", 200),
+                text=step["body"],
+                content_type="application/json",
+                headers=step.get("headers"),
             )
         if "status" in step:
             fault = {"type": "mock", "message": f"says {step['status']}", "code": step.get("code")}
@@ -130,7 +135,14 @@ def _anthropic(body: dict[str, Any]) -> dict[str, Any]:
 
 def _anthropic_events(body: dict[str, Any]) -> Iterator[str]:
     usage = {"input_tokens": 12, "output_tokens": 1}
-    message = {"id": "msg_1", "type": "message", "role": "assistant", "model": body["model"], "content": [], "usage": usage}
+    message = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": body["model"],
+        "content": [],
+        "usage": usage,
+    }
     yield _event({"type": "message_start", "message": message})
     yield _event({"type": "ping"})
     yield _event({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}})
@@ -158,13 +170,20 @@ def _event(body: dict[str, Any]) -> str:
 
 
 @contextmanager
-def providers(count: int) -> Iterator[tuple[Provider, ...]]:
-    """Serve `count` providers, each on a port of its own, from a thread of their own."""
+def providers(count: int, certificate: Path | None = None) -> Iterator[tuple[Provider, ...]]:
+    """Serve `count` providers, each on a port of its own, from a thread of their own.
+
+    With a folder that holds cert.pem and key.pem they speak https.
+    """
+    context = None
+    if certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
     made = tuple(Provider() for _ in range(count))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    runners = [asyncio.run_coroutine_threadsafe(_serve(p), loop).result(10) for p in made]
+    runners = [asyncio.run_coroutine_threadsafe(_serve(p, context), loop).result(10) for p in made]
     try:
         yield made
     finally:
@@ -175,13 +194,13 @@ def providers(count: int) -> Iterator[tuple[Provider, ...]]:
         loop.close()
 
 
-async def _serve(provider: Provider) -> web.AppRunner:
+async def _serve(provider: Provider, context: ssl.SSLContext | None) -> web.AppRunner:
     application = web.Application(client_max_size=64 << 20)
     application.router.add_route("*", "/{path:.*}", provider.handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
     port = runner.addresses[0][1]
-    provider.url = f"http://127.0.0.1:{port}/v1"
+    provider.url = f"http{'s' if context else ''}://127.0.0.1:{port}/v1"
     return runner

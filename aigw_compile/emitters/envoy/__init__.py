@@ -20,7 +20,8 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     """Write the bootstrap and its secrets.json. Paths in it are relative to its own folder, where Envoy is started."""
     settings = plan.facts.settings
     ca_file, slots = str(settings["caFile"]), int(settings["allowSlots"])
-    buffer = 2 * max((x.max_body_size for x in gateway.listeners), default=0) + _DECORATED
+    largest = max((x.max_body_size for x in gateway.listeners), default=0)
+    buffer = min(2 * largest + _DECORATED, 2**32 - 1)
     limited = limits.placed(gateway, plan)
     built = {model.name: tiers(model, buffer, ca_file) for model in gateway.models}
     clusters = {name: found.clusters for name, found in built.items()}
@@ -56,4 +57,6 @@ def _internal_listeners(buffer: int) -> Block:
 def _overload(connections: int) -> dict[str, Any]:
     monitor = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
     name = "envoy.resource_monitors.global_downstream_max_connections"
-    return {"resource_monitors": [wire.extension((), name, monitor, {"max_active_downstream_connections": connections})]}
+    return {
+        "resource_monitors": [wire.extension((), name, monitor, {"max_active_downstream_connections": connections})]
+    }

@@ -64,7 +64,9 @@ def rbac(guards: tuple[Placed, ...], slots: int) -> Block:
             if permissions:
                 body = {"permissions": permissions, "principals": [{"any": True}]}
                 policies[f"{POLICY}-{g.number}-{side}"] = Block((*g.guard.origin, side), body)
-    return wire.extension(origin, "guard", wire.HTTP + "rbac.v3.RBAC", {"rules": {"action": "DENY", "policies": policies}})
+    return wire.extension(
+        origin, "guard", wire.HTTP + "rbac.v3.RBAC", {"rules": {"action": "DENY", "policies": policies}}
+    )
 
 
 def _denied(g: Placed) -> Iterator[Block]:
@@ -93,4 +95,4 @@ def _searched(pattern: str) -> dict[str, Any]:
 
 def _metadata(origin: Pointer, path: list[str], value: dict[str, Any]) -> Block:
     matcher = {"filter": _NAMESPACE, "path": [{"key": key} for key in path], "value": value}
-    return Block(origin, {"metadata": matcher})
+    return Block(origin, {"sourced_metadata": {"metadata_matcher": matcher, "metadata_source": "DYNAMIC"}})

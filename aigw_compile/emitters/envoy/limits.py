@@ -47,6 +47,7 @@ def _data(x: Placed) -> Block:
     origin = x.limit.origin
     fields: dict[str, Any] = {
         "id": f"{x.number}",
+        "limit": at(x.limit.name, (*origin, "name")),
         "scope": x.scope.kind,
         "name": x.scope.name,
         "by": at(list(x.limit.by), (*origin, "by")),

@@ -39,7 +39,7 @@ def listener(
     )
     manager: dict[str, Any] = {
         "route_config": {"name": own.name, "virtual_hosts": [virtual_host]},
-        "http_filters": _filters(gateway, own, guarded, limited, slots),
+        "http_filters": at(_filters(gateway, own, guarded, limited, slots), *([auth.origin] if auth else [])),
         "local_reply_config": {"mappers": _local_replies(own)},
         "early_header_mutation_extensions": [_strip(own, gateway, limited)],
         **_HARDENED,
@@ -59,9 +59,10 @@ def listener(
 _HARDENED: dict[str, Any] = {
     "use_remote_address": True,
     "strip_any_host_port": True,
-    "normalize_path": True,
-    "merge_slashes": True,
-    "path_with_escaped_slashes_action": "REJECT_REQUEST",
+    # A path is one of the doors, letter for letter, or 404; the path that a provider sees is ours.
+    "normalize_path": False,
+    "merge_slashes": False,
+    "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
     "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "DROP_HEADER"},
     "request_headers_timeout": "10s",
     "stream_idle_timeout": "60s",
@@ -71,7 +72,7 @@ _HARDENED: dict[str, Any] = {
         "initial_connection_window_size": 1048576,
     },
 }
-"""Envoy, "Configuring Envoy as an edge proxy": what it advises where clients are not trusted."""
+"""Envoy, "Configuring Envoy as an edge proxy": what it advises where clients are not trusted, but for paths."""
 
 
 def _filters(
@@ -81,7 +82,10 @@ def _filters(
     limited: tuple[limits.Placed, ...],
     slots: int,
 ) -> list[Block]:
-    origin, size = own.origin, Block(own.origin, {"max_request_bytes": at(own.max_body_size, (*own.origin, "maxBodySize"))})
+    origin, size = (
+        own.origin,
+        Block(own.origin, {"max_request_bytes": at(min(own.max_body_size, 2**32 - 1), (*own.origin, "maxBodySize"))}),
+    )
     found = [
         wire.lua(origin, "door", "reply", "door"),
         wire.extension(origin, "size", wire.HTTP + "body_size_limit.v3.BodySizeLimit", size),
@@ -145,11 +149,18 @@ _ANSWERS: tuple[tuple[str, int, str, str, str], ...] = (
 )
 """CEL expression -> status, type, code and message of what Envoy itself answers. Scripts answer by themselves."""
 
+_CAUSE = {"upstream_timeout": {"x-aigw-cause": "timeout"}}
+"""The time for everything is over: answer.lua gives the static answer, where timeouts lead to it."""
+
 
 def _local_replies(own: ir.Listener) -> list[Block]:
     return [
         wire.local_reply(
-            own.origin, f"{_DETAILS} != 'lua_response' && {when}", status, wire.error_text(kind, code, message)
+            own.origin,
+            f"{_DETAILS} != 'lua_response' && {when}",
+            status,
+            wire.error_text(kind, code, message),
+            _CAUSE.get(code),
         )
         for when, status, kind, code, message in _ANSWERS
     ]

@@ -12,6 +12,7 @@ from aigw_compile.emitters.envoy import wire
 from aigw_compile.emitters.envoy.tiers import remote_cluster
 
 ADMIN, OTLP = "admin", "otlp"
+_SCOPE = {"prefix": "aigw"}
 _STATS = "envoy.extensions.access_loggers.stats.v3.Config"
 
 
@@ -69,12 +70,12 @@ def _logs(o: ir.Observability) -> Iterator[Block]:
         labels = _tags("consumer", "model", "target")
         status = {"name": "status", "value_format": "%RESPONSE_CODE%"}
         counter = {"stat": {"name": "requests_total", "tags": [*labels, status]}, "value_fixed": 1}
-        yield wire.extension(origin, "requests", _STATS, {"stat_prefix": "aigw", "counters": [counter]})
+        yield wire.extension(origin, "requests", _STATS, {"stats_scope": _SCOPE, "counters": [counter]})
         tokens = [
             {"stat": {"name": f"{side}_total", "tags": labels}, "value_format": _known(side)}
             for side in ("input_tokens", "output_tokens")
         ]
-        log = wire.extension(origin, "tokens", _STATS, {"stat_prefix": "aigw", "counters": tokens})
+        log = wire.extension(origin, "tokens", _STATS, {"stats_scope": _SCOPE, "counters": tokens})
         matcher = {"filter": "aigw", "path": [{"key": "total_tokens"}], "value": {"present_match": True}}
         only_used = {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": False}}
         yield Block(origin, {"name": log["name"], "filter": only_used, "typed_config": log["typed_config"]})
@@ -100,7 +101,10 @@ def _tracing(gateway: ir.Gateway, otlp: ir.Otlp) -> Block:
     service = {"http_uri": {"uri": uri, "cluster": OTLP, "timeout": "5s"}}
     fields = {"service_name": at(gateway.name, ("metadata", "name")), "http_service": service}
     provider = wire.extension(
-        otlp.origin, "envoy.tracers.opentelemetry", "envoy.config.trace.v3.OpenTelemetryConfig", Block(otlp.origin, fields)
+        otlp.origin,
+        "envoy.tracers.opentelemetry",
+        "envoy.config.trace.v3.OpenTelemetryConfig",
+        Block(otlp.origin, fields),
     )
     tags: list[dict[str, Any]] = [{"tag": "gen_ai.operation.name", "literal": {"value": "chat"}}]
     for tag, key in _ATTRIBUTES.items():
@@ -130,9 +134,11 @@ def clusters(gateway: ir.Gateway, port: int, ca_file: str) -> Iterator[Block]:
 def admin_port(gateway: ir.Gateway) -> int:
     """Return the first port after the operations port that nothing in the spec takes."""
     o = gateway.observability
-    taken = {listener.port for listener in gateway.listeners} | ({o.prometheus.port} if o.prometheus else set())
-    candidates = [*range(o.operations.port + 1, 65536), *range(1024, o.operations.port)]
-    return next(port for port in candidates if port not in taken)
+    taken: set[int] = {listener.port for listener in gateway.listeners}
+    if o.prometheus:
+        taken.add(o.prometheus.port)
+    first = o.operations.port + 1
+    return min((port for port in range(1024, 65536) if port not in taken), key=lambda port: (port < first, port))
 
 
 def operations(gateway: ir.Gateway) -> list[Block]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.document import Block, at
+from aigw_compile.document import At, Block, at
 from aigw_compile.emitters.envoy import guards, limits, wire
 from aigw_compile.policies.prompt_decorator import Message, PromptDecorator
 
@@ -22,13 +22,13 @@ def request_data(
     return Block(
         ("spec",),
         {
-            "order": [m.name for m in gateway.models],
+            "order": [name for m in gateway.models for name in (m.name, *m.aliases)],
             "models": {m.name: _model_data(m) for m in gateway.models},
             "aliases": Block(
                 ("spec", "models"),
                 {alias: at(m.name, (*m.origin, "aliases")) for m in gateway.models for alias in m.aliases},
             ),
-            "groups": {c.name: _groups(gateway, c) for c in gateway.consumers if c.groups},
+            "groups": Block(("spec",), {c.name: _groups(gateway, c) for c in gateway.consumers}),
             "limits": limits.data(limited),
             "guards": guards.data(guarded, slots),
             "decorators": [
@@ -41,10 +41,11 @@ def request_data(
     )
 
 
-def _groups(gateway: ir.Gateway, consumer: ir.Consumer) -> list[str]:
+def _groups(gateway: ir.Gateway, consumer: ir.Consumer) -> At:
     """The consumer's groups: those that are defined in the order of their definition, then the others."""
-    defined = [g.name for g in gateway.consumer_groups if g.name in consumer.groups]
-    return [*defined, *(name for name in consumer.groups if name not in defined)]
+    defined = {g.name: g.origin for g in gateway.consumer_groups if g.name in consumer.groups}
+    names = [*defined, *(name for name in consumer.groups if name not in defined)]
+    return at(names, consumer.origin, *((*origin, "name") for origin in defined.values()))
 
 
 def _model_data(model: ir.Model) -> Block:

@@ -20,7 +20,9 @@ def secrets(gateway: ir.Gateway) -> Document:
     for provider in gateway.providers:
         if provider.credential:
             name = f"providers.{provider.name}"
-            found[name] = _asked(provider.credential, f"provider {provider.name}", f"providers[{provider.name}].auth.apiKey")
+            found[name] = _asked(
+                provider.credential, f"provider {provider.name}", f"providers[{provider.name}].auth.apiKey"
+            )
             files.append(_provider_file(provider, provider.credential.origin, name))
     credentials: list[Any] = []
     for consumer in gateway.consumers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -30,13 +29,17 @@ def tiers(model: ir.Model, buffer: int, ca_file: str) -> Tiers:
     listeners: list[Block] = []
     definitions: list[Block] = []
     names: list[str] = []
-    for number, targets in enumerate(model.priorities()):
+    for targets in model.priorities():
+        number = targets[0].priority
         name = f"priority:{model.name}:{number}"
         items = []
         for target in targets:
             listeners.append(_target(model, target, buffer))
             definitions.append(_provider_cluster(model, target, buffer, ca_file))
-            item = {"listener": f"target:{model.name}:{target.name}", "weight": at(target.weight, (*target.origin, "weight"))}
+            item = {
+                "listener": f"target:{model.name}:{target.name}",
+                "weight": at(target.weight, (*target.origin, "weight")),
+            }
             items.append(Block(target.origin, item))
         origin = targets[0].origin
         if model.retries.attempts:
@@ -58,8 +61,9 @@ def _priority(model: ir.Model, name: str, cluster: str, targets: int, buffer: in
             **wire.on_causes(retries.on),
             "num_retries": retries.attempts,
             "retry_back_off": {
-                "base_interval": wire.duration(retries.backoff_base),
-                "max_interval": wire.duration(max(retries.backoff_max, retries.backoff_base)),
+                # Envoy wants a pause, and the first no longer than the longest.
+                "base_interval": wire.duration(max(min(retries.backoff_base, retries.backoff_max), 0.001)),
+                "max_interval": wire.duration(max(retries.backoff_max, 0.001)),
             },
         },
     )
@@ -109,7 +113,11 @@ def _target(model: ir.Model, target: ir.Target, buffer: int) -> Block:
     )
     data = Block(
         target.origin,
-        {"target": target.name, "model": at(target.model, (*target.origin, "model")), "headers": dict(provider.headers)},
+        {
+            "target": target.name,
+            "model": at(target.model, (*target.origin, "model")),
+            "headers": dict(provider.headers),
+        },
     )
     virtual_host = {
         "name": "all",
@@ -151,6 +159,8 @@ def _inner(model: ir.Model, name: str, virtual_host: dict[str, Any]) -> dict[str
     return {
         "generate_request_id": False,
         "stream_idle_timeout": "0s",
+        # A stream that breaks off is cut at once: waiting for a peer makes sense only where one is far away.
+        "delayed_close_timeout": "0s",
         "local_reply_config": {"mappers": mappers},
         "route_config": {"name": "inner", "virtual_hosts": [virtual_host]},
     }
@@ -181,6 +191,7 @@ def _credential(provider: ir.Provider, ref: ir.SecretRef) -> Block:
     return wire.extension(ref.origin, "credential", kind, {"overwrite": True, "credential": injected})
 
 
+_NO_LIMIT = 86400.0
 CLIENT_KEYS = "secrets/client-keys.yaml"
 
 
@@ -192,9 +203,13 @@ def secret_file(provider: str) -> str:
 
 def _provider_cluster(model: ir.Model, target: ir.Target, buffer: int, ca_file: str) -> Block:
     provider, name = target.provider, f"provider:{model.name}:{target.name}"
-    origin = (*provider.origin, "baseUrl")
-    cluster = remote_cluster(origin, name, provider.base_url, ca_file)
-    cluster["connect_timeout"] = at(wire.duration(model.timeouts.connect), model.timeouts.origin)
+    cluster = remote_cluster(provider.origin, name, provider.base_url, ca_file)
+    about = Block(provider.origin, {"provider": provider.name, "type": at(provider.type, (*provider.origin, "type"))})
+    cluster["metadata"] = {"filter_metadata": {"aigw": about}}
+    cluster["load_assignment"] = at(cluster["load_assignment"], (*provider.origin, "baseUrl"))
+    # Everywhere else Envoy takes 0 for no limit, as the language does; here it wants a number.
+    connect = model.timeouts.connect or _NO_LIMIT
+    cluster["connect_timeout"] = at(wire.duration(connect), model.timeouts.origin)
     cluster["per_connection_buffer_limit_bytes"] = buffer
     return cluster
 
@@ -224,6 +239,9 @@ def remote_cluster(origin: tuple[str | int, ...], name: str, url: str, ca_file: 
             },
         },
     )
+    if not _is_address(host):
+        # Every address is an endpoint: a name like localhost must not stand for one where nobody listens as well.
+        cluster["dns_lookup_family"] = "V4_PREFERRED"
     if secure:
         san_type = "IP_ADDRESS" if _is_address(host) else "DNS"
         validation = {

@@ -18,7 +18,9 @@ ENDED_HERE = ("x-aigw-cause", "x-aigw-target", "x-aigw-own", "x-aigw-tries", "x-
 """Headers by which the tiers tell each other about a reply; a provider cannot set them."""
 
 BREAKERS: Mapping[str, Any] = {
-    "thresholds": [{"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000, "max_retries": 100000}]
+    "thresholds": [
+        {"max_connections": 100000, "max_pending_requests": 100000, "max_requests": 100000, "max_retries": 100000}
+    ]
 }
 """Envoy's defaults (1024 requests, 3 retries at a time) would refuse what no limit of the spec refuses."""
 
@@ -66,9 +68,7 @@ def error_text(kind: str, code: str, message: str) -> str:
     return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
-def local_reply(
-    origin: Pointer, when: str, status: int, body: str, headers: Mapping[str, str] | None = None
-) -> Block:
+def local_reply(origin: Pointer, when: str, status: int, body: str, headers: Mapping[str, str] | None = None) -> Block:
     """Return a mapper that gives Envoy's own answers our status and body, where the CEL expression `when` holds."""
     expression = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
     mapper = Block(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from aigw_compile import ir
+from aigw_compile.diagnostic import Json
 from aigw_compile.document import Block, Document, at
 from aigw_compile.emitters.kubernetes import envoy_policies, envoy_routes
 from aigw_compile.emitters.kubernetes.envoy_routes import AIGW_API, CONSUMER_HEADER, ENVOY, ENVOY_API, MODEL_HEADER
@@ -42,7 +43,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     here = scene(gateway, plan)
     secrets = Secrets(here)
     limits = [*envoy_policies.limits(here)]
-    objects: list[Any] = [
+    objects: list[Json] = [
         _gateway_class(here),
         _envoy_proxy(here),
         *_gateway_config(here),

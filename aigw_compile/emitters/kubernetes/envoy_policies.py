@@ -41,7 +41,7 @@ def security(scene: Scene, secrets: Secrets) -> Iterator[Block]:
             },
         )
     rules = [*_access(scene)]
-    borrowed = any(k.api_key.in_cluster() for c in gateway.consumers for k in c.credentials)
+    borrowed = any(k.api_key.in_cluster for c in gateway.consumers for k in c.credentials)
     if borrowed:
         # A Secret of somebody else may hold further entries; each would be a client. Only the consumers are let in.
         known = [name for consumer in gateway.consumers for name in ids(consumer)]
@@ -61,7 +61,7 @@ def _clients(scene: Scene, secrets: Secrets) -> list[str]:
     for consumer in scene.gateway.consumers:
         for number, credential in enumerate(consumer.credentials):
             name = client_id(consumer, number)
-            if not credential.api_key.in_cluster():
+            if not credential.api_key.in_cluster:
                 secrets.put(own, name, secrets.consumer(consumer, number, credential.api_key))
             elif credential.api_key.property == name:
                 found.append(credential.api_key.name)

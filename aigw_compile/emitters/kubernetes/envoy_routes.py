@@ -149,10 +149,10 @@ def _provider(scene: Scene, secrets: Secrets, provider: ir.Provider) -> Iterator
 
 def _key(secrets: Secrets, provider: ir.Provider, credential: ir.SecretRef) -> str:
     """Return the name of the Secret with a provider's key: its own where that has the data key `apiKey`."""
-    if credential.in_cluster() and credential.property == "apiKey":
+    if credential.in_cluster and credential.property == "apiKey":
         return credential.name
     name = secrets.scene.name(provider.name)
-    if not credential.in_cluster():
+    if not credential.in_cluster:
         secrets.put(name, "apiKey", secrets.provider(provider, credential))
     return name
 

@@ -116,12 +116,14 @@ local function run_response(h)
   local tier, tries = headers:get('x-aigw-tier'), headers:get('x-aigw-tries')
   for _, name in ipairs({'x-aigw-target', 'x-aigw-cause', 'x-aigw-tier', 'x-aigw-tries'}) do headers:remove(name) end
   if not state or not state.asked then return end
-  if not target then return settle(state.held, 0) end
+  if not target and not cause then return settle(state.held, 0) end
   local data, asked = data_of(h), state.asked
-  local attempts = (tonumber(tier or '1') - 1) * data.each + tonumber(tries or '1')
-  headers:replace('x-aigw-attempts', tostring(attempts))
-  metadata:set('aigw', 'target', target)
-  metadata:set('aigw', 'attempts', attempts)
+  if target then
+    local attempts = (tonumber(tier or '1') - 1) * data.each + tonumber(tries or '1')
+    headers:replace('x-aigw-attempts', tostring(attempts))
+    metadata:set('aigw', 'target', target)
+    metadata:set('aigw', 'attempts', attempts)
+  end
   if cause then metadata:set('aigw', 'cause', cause) end
   if cause and data.static and data.on[cause] then
     metadata:set('aigw', 'target', 'static')

@@ -39,14 +39,6 @@ function dialect.cause(inner)
   return KINDS[inner.type]
 end
 
-function dialect.error(text)
-  local ok, doc = pcall(decode, text)
-  local inner = ok and is_object(doc) and is_object(doc.error) and doc.error or {}
-  local message = type(inner.message) == 'string' and inner.message or 'The provider refused the request.'
-  local kind = type(inner.type) == 'string' and inner.type or 'invalid_request_error'
-  return encode({error = {message = message, type = kind, param = NULL, code = NULL}})
-end
-
 -- One event of the stream to the chunks that stand for it.
 local function chunks(state, doc, out)
   local function chunk(choices, usage)

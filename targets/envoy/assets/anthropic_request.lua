@@ -2,9 +2,11 @@
 local dialect = {}
 local CARRIED = {}
 for _, field in ipairs({'model', 'messages', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'stop', 'stream',
-  'stream_options', 'user', 'safety_identifier', 'tools', 'tool_choice', 'parallel_tool_calls'}) do CARRIED[field] = true end
+  'stream_options', 'user', 'safety_identifier', 'tools', 'tool_choice', 'parallel_tool_calls',
+  -- These do not change what an answer means.
+  'metadata', 'store', 'top_logprobs', 'prompt_cache_key', 'service_tier'}) do CARRIED[field] = true end
 -- Fields that mean nothing at these values.
-local IDLE = {n = 1, frequency_penalty = 0, presence_penalty = 0, logprobs = false, store = false}
+local IDLE = {n = 1, logprobs = false}
 local MAX_TOKENS = 4096
 
 local function given(value) return value ~= nil and value ~= NULL end
@@ -117,15 +119,13 @@ local function translated(text)
       cannot(match(field, '^[%w_.-]+$') or 'an unknown field')
     end
   end
-  if type(doc.temperature) == 'number' and doc.temperature > 1 then cannot('temperature over 1') end
   local out = {model = doc.model, stream = doc.stream == true or nil}
   out.max_tokens = given(doc.max_completion_tokens) and doc.max_completion_tokens
     or given(doc.max_tokens) and doc.max_tokens or MAX_TOKENS
-  out.temperature = given(doc.temperature) and doc.temperature or nil
+  out.temperature = type(doc.temperature) == 'number' and math.min(doc.temperature, 1) or nil
   out.top_p = given(doc.top_p) and doc.top_p or nil
   if given(doc.stop) then out.stop_sequences = type(doc.stop) == 'string' and array({doc.stop}) or doc.stop end
-  local user = given(doc.safety_identifier) and doc.safety_identifier or doc.user
-  if type(user) == 'string' then out.metadata = {user_id = user} end
+  if type(doc.user) == 'string' then out.metadata = {user_id = doc.user} end
   local system, messages = conversation(doc.messages)
   if #system > 0 then out.system = concat(system, '\n') end
   out.messages = messages

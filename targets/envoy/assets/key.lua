@@ -1,11 +1,16 @@
 -- Step 3, first half: the first configured header that is present decides. Its key goes to x-aigw-key, which api_key_auth reads.
+local function bearer(value)
+  return value:match('^[Bb][Ee][Aa][Rr][Ee][Rr] +(.+)$')
+end
+
 local function run(h)
   local headers, key, decided = h:headers(), nil, false
   for _, name in ipairs(data_of(h).headers) do
     local value = headers:get(name)
     if value and not decided then
       decided = true
-      key = name == 'authorization' and value:match('^[Bb][Ee][Aa][Rr][Ee][Rr] +(.+)$') or name ~= 'authorization' and value
+      key = headers:getNumValues(name) == 1 and name == 'authorization' and bearer(value)
+        or headers:getNumValues(name) == 1 and name ~= 'authorization' and value
     end
     headers:remove(name)
   end

@@ -26,7 +26,8 @@ end
 local function list_models(h, data, consumer, member)
   local list = array({})
   for _, name in ipairs(data.order) do
-    if may_call(data.models[name], consumer, member) then
+    local model = data.models[data.aliases[name] or name]
+    if may_call(model, consumer, member) then
       list[#list + 1] = {id = name, object = 'model', created = 0, owned_by = 'aigw'}
     end
   end
@@ -49,9 +50,9 @@ local function counters(limit, consumer, groups, member, model)
   return keys
 end
 
-local function count_of(value, default)
-  if type(value) ~= 'number' or value < 1 then return default end
-  return math.floor(value)
+local function count_of(value, least, default)
+  if type(value) ~= 'number' or value < least or value ~= math.floor(value) then return default end
+  return value
 end
 
 local function name_counters(h, data, doc, size, consumer, groups, member, model)
@@ -60,8 +61,8 @@ local function name_counters(h, data, doc, size, consumer, groups, member, model
     for i, key in ipairs(counters(limit, consumer, groups, member, model)) do
       if limit.header then h:headers():replace(limit.header .. '-' .. i, key) end
       if limit.tokens then
-        local cap = count_of(doc.max_completion_tokens, count_of(doc.max_tokens, limit.reserve))
-        local reserve = math.ceil(size / 4) + count_of(doc.n, 1) * cap
+        local cap = count_of(doc.max_completion_tokens, 0, count_of(doc.max_tokens, 0, limit.reserve))
+        local reserve = math.ceil(size / 4) + count_of(doc.n, 1, 1) * cap
         tokens[#tokens + 1] = {counter = limit.id .. ' ' .. key, most = limit.tokens, per = limit.per, reserve = reserve}
       end
     end
@@ -84,13 +85,8 @@ end
 local function edits_of(doc, spans, members, before, after)
   local edits, asked = {}, false
   local first, last = spans[doc.messages][1], spans[doc.messages][2]
-  if #doc.messages == 0 then
-    local both = before .. (before ~= '' and after ~= '' and ',' or '') .. after
-    if both ~= '' then edits[1] = {first + 1, first, both} end
-  else
-    if before ~= '' then edits[#edits + 1] = {first + 1, first, before .. ','} end
-    if after ~= '' then edits[#edits + 1] = {last, last - 1, ',' .. after} end
-  end
+  if before ~= '' then edits[#edits + 1] = {first + 1, first, before .. ','} end
+  if after ~= '' then edits[#edits + 1] = {last, last - 1, ',' .. after} end
   if doc.stream == true then
     local options = doc.stream_options
     asked = is_object(options) and options.include_usage == true
@@ -126,7 +122,7 @@ local function edited(text, edits, span)
 end
 
 local function well_formed(doc)
-  if not is_array(doc.messages) then return false end
+  if not is_array(doc.messages) or #doc.messages == 0 then return false end
   for _, message in ipairs(doc.messages) do
     if not is_object(message) then return false end
   end
@@ -151,11 +147,11 @@ local function run(h)
   headers = h:headers() -- what was fetched before a wait is dead after it
   local ok, doc, spans, members = pcall(decode, text)
   if not ok then return invalid(h, '400', 'invalid_json', 'The body is not valid JSON.') end
-  if not is_object(doc) or type(doc.model) ~= 'string' then
+  if not is_object(doc) or type(doc.model) ~= 'string' or doc.model == '' then
     return invalid(h, '400', 'invalid_request', 'The body must be an object whose model is a string.')
   end
   if not well_formed(doc) then
-    return invalid(h, '400', 'invalid_request', 'messages must be a list of objects, stream a boolean.')
+    return invalid(h, '400', 'invalid_request', 'messages must be a list of messages, stream a boolean.')
   end
   local name = data.aliases[doc.model] or doc.model
   local model = data.models[name]

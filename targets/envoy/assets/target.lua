@@ -75,6 +75,15 @@ local function failed(h, cause)
   return true
 end
 
+-- What a provider says about the client's own request, in the client's dialect (both keep it under `error`).
+local function passed_on(text)
+  local ok, doc = pcall(decode, text)
+  local inner = ok and is_object(doc) and is_object(doc.error) and doc.error or {}
+  local function word(value, default) return type(value) == 'string' and value ~= '' and value or default end
+  return encode({error = {message = word(inner.message, 'The provider refused the request.'), param = word(inner.param, NULL),
+    type = word(inner.type, 'invalid_request_error'), code = word(inner.code, 'invalid_request')}})
+end
+
 local function response(h)
   local headers, data = h:headers(), data_of(h)
   local status, own, cause = headers:get(':status'), headers:get('x-aigw-own'), headers:get('x-aigw-cause')
@@ -106,6 +115,8 @@ local function response(h)
   end
   cause = cause_of(status, text)
   if cause and failed(h, cause) then return end
-  if dialect then put(h, dialect.error(text)) end
+  headers = h:headers()
+  headers:replace('content-type', 'application/json')
+  put(h, passed_on(text))
 end
 envoy_on_response = guarded_reply(response)

@@ -1,6 +1,6 @@
 -- What guards look at: the texts of a request, and the metadata from which RE2 (the rbac filter) decides.
 local function add(out, text)
-  if type(text) == 'string' and text ~= '' then out[#out + 1] = text end
+  if type(text) == 'string' then out[#out + 1] = text end
 end
 
 local function add_content(out, content)
@@ -19,23 +19,28 @@ local function add_content(out, content)
   if #parts > 0 then out[#out + 1] = concat(parts, '\n') end
 end
 
--- The texts of one message: its text parts joined by a newline, and each tool call's arguments.
+local function add_function(out, inner)
+  if not is_object(inner) then return end
+  add(out, inner.name)
+  add(out, inner.arguments)
+  add(out, inner.input)
+end
+
+-- The texts of one message: its text parts joined by a newline, and beside them names and tool arguments.
 local function texts_of(message)
   local out = {}
   add_content(out, message.content)
   add(out, message.refusal)
+  add(out, message.name)
   if is_array(message.tool_calls) then
     for _, call in ipairs(message.tool_calls) do
-      for _, field in ipairs({'function', 'custom'}) do
-        local inner = is_object(call) and call[field]
-        if is_object(inner) then
-          add(out, inner.arguments)
-          add(out, inner.input)
-        end
+      if is_object(call) then
+        add_function(out, call['function'])
+        add_function(out, call.custom)
       end
     end
   end
-  if is_object(message.function_call) then add(out, message.function_call.arguments) end
+  add_function(out, message.function_call)
   return out
 end
 
@@ -57,14 +62,15 @@ local function denied_texts(guard, doc)
   return out
 end
 
--- Each user message in scope gets a slot of its own, since a list matcher can say "one of", but not "every one".
+-- Each text of a user in scope gets a slot of its own, since a list matcher can say "one of", but not "every one".
 local function allowed_slots(guard, doc)
   local slots, count, messages = {refuse = false}, 0, doc.messages
   for i = guard.last and math.max(#messages, 1) or 1, #messages do
     if messages[i].role == 'user' then
-      local texts = texts_of(messages[i])
-      if #texts == 0 or count >= guard.slots then slots.refuse = true else slots['m' .. count] = concat(texts, '\n') end
-      count = count + 1
+      for _, text in ipairs(texts_of(messages[i])) do
+        if count >= guard.slots then slots.refuse = true else slots['m' .. count] = text end
+        count = count + 1
+      end
     end
   end
   if count == 0 then slots.refuse = true end

@@ -1,0 +1,93 @@
+"""Findings to a terminal, a pipe or files, and the exit code that follows; without click, whose import `lint` can do without."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aigw_compile.diagnostic import Diagnostic, Severity
+from aigw_compile.render import FORMATS, render
+from aigw_compile.source import display
+
+
+class ReportError(ValueError):
+    """A report cannot be written as it was asked for."""
+
+
+def coloured() -> bool:
+    """Colour on a terminal, unless NO_COLOR says no (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def show(
+    diagnostics: Iterable[Diagnostic], root: Path, format_: str, reports: Sequence[str], *, strict: bool = False
+) -> int:
+    """Print the findings, write the reports, and return the exit code: 1 if anything fails the run."""
+    findings = sorted(set(diagnostics), key=_order)
+    texts = _texts(findings, root)
+    sys.stdout.write(_rendered(format_, findings, texts, colour=coloured()))
+    sys.stdout.flush()
+    for entry in reports:
+        name, found, file = entry.partition("=")
+        if not found or name not in FORMATS:
+            raise ReportError(f'--report wants FORMAT=FILE with one of {", ".join(FORMATS)}: "{entry}"')
+        report = _rendered(name, findings, texts)
+        try:
+            Path(file).write_text(report, "utf-8")
+        except OSError as error:
+            raise ReportError(f"cannot write {file}: {error.strerror}") from None
+    worst = max((d.severity for d in findings), default=Severity.HINT)
+    return int(worst is Severity.ERROR or (strict and worst is Severity.WARNING))
+
+
+def _rendered(format_: str, findings: Sequence[Diagnostic], texts: Mapping[str, str], *, colour: bool = False) -> str:
+    if format_ != "sarif":
+        return render(format_, findings, texts, colour=colour and format_ == "text")
+    from aigw_compile.explain import codes
+
+    return render(format_, findings, texts, codes=codes())
+
+
+def _order(d: Diagnostic) -> tuple[Any, ...]:
+    span = d.span
+    place = (span.file, span.line, span.column) if span else ("", 0, 0)
+    return (*place, -d.severity, d.code, d.message, d.hint)
+
+
+def _texts(findings: Iterable[Diagnostic], root: Path) -> Mapping[str, str]:
+    """The text of each file that a finding shows, for code frames."""
+    files = {d.span.file for d in findings if d.span} | {r.span.file for d in findings for r in d.related if r.span}
+    texts = {}
+    for file in sorted(files):
+        try:
+            texts[file] = display((root / file).read_bytes())
+        except OSError:
+            continue
+    return texts
+
+
+class Progress:
+    """One line on a terminal for what takes over a second; nothing anywhere else."""
+
+    def __init__(self, total: int) -> None:
+        self._start = time.monotonic()
+        self._total = total
+        self._on = sys.stderr.isatty()
+        self._shown = False
+
+    def step(self, number: int, what: str) -> None:
+        """Say what is being done now, as `number` of the total."""
+        if self._on and time.monotonic() - self._start > 1:
+            self._shown = True
+            sys.stderr.write(f"\r\x1b[K[{number}/{self._total}] {what}")
+            sys.stderr.flush()
+
+    def done(self) -> None:
+        """Clear the line."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

@@ -1,0 +1,169 @@
+"""A compiled spec as a running proxy on a free port, with scripted providers and a clock that tests move by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any, NamedTuple
+
+import aiohttp
+import uvloop
+
+from aigw_compile import compiler
+from aigw_compile.document import text_of
+from aigw_compile.project import TargetChoice
+from aigw_compile.proxy import config as config_
+from aigw_compile.proxy import server
+from aigw_compile.proxy.app import Gateway, application, operations
+from aigw_compile.proxy.balance import Balance
+from aigw_compile.proxy.limits import Limits
+from aigw_compile.proxy.mock import Providers
+from aigw_compile.proxy.upstream import Upstream
+from tests.support import build_all_accepted
+
+SPEC = """
+apiVersion: aigw.dev/v1alpha1
+kind: AIGateway
+metadata: {name: test}
+spec:
+  listeners: [{name: main, address: 127.0.0.1, port: 8080, maxBodySize: 64Ki}]
+  providers:
+    - {name: openai, type: openai, auth: {apiKey: {env: OPENAI_API_KEY}}}
+    - {name: claude, type: anthropic, auth: {apiKey: {env: ANTHROPIC_API_KEY}}}
+  models:
+    - name: chat
+      aliases: [gpt-4o]
+      targets:
+        - {name: main, provider: openai, model: gpt-real}
+        - {name: backup, provider: claude, model: claude-real, priority: 1}
+    - {name: claude, targets: [{provider: claude, model: claude-real}]}
+  auth: {apiKey: {headers: [authorization, x-api-key]}}
+  consumers:
+    - {name: app, credentials: [{apiKey: {env: APP_KEY}}]}
+    - {name: other, credentials: [{apiKey: {env: OTHER_KEY}}]}
+"""
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.raw)
+
+    @property
+    def error(self) -> tuple[int, str, str]:
+        body = self.json["error"]
+        return self.status, body["type"], body["code"]
+
+    @property
+    def events(self) -> list[Any]:
+        """The data of every event; [DONE] as a text."""
+        found = [line[6:] for line in self.raw.decode().split("\n") if line.startswith("data: ")]
+        return [line if line == "[DONE]" else json.loads(line) for line in found]
+
+
+class Proxy:
+    """A running proxy."""
+
+    def __init__(self, spec: str) -> None:
+        checked = compiler.check_text(spec)
+        assert checked.gateway is not None, checked.diagnostics
+        (document,) = build_all_accepted(checked, TargetChoice("proxy", "", {})).documents
+        self.config = config_.load(text_of(document).encode())
+        self.now = 1_700_000_000.0
+        self.providers = Providers()
+        self.lines: list[str] = []
+        self.port = self.operations_port = 0
+        self.gateway: Gateway
+        self._loop = uvloop.new_event_loop()
+        self._ready = threading.Event()
+        self._stop: asyncio.Event
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._serve())
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        keys, credentials = server.mocked(self.config)
+        async with contextlib.AsyncExitStack() as stack:
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            sock = server._bound("127.0.0.1", 0)
+            await stack.enter_async_context(server.running(self.providers, sock))
+            base = f"http://127.0.0.1:{sock.getsockname()[1]}"
+            bases = {p.name: f"{base}/{p.name}" for p in self.config.providers}
+            limits, balance = Limits(lambda: self.now), Balance(lambda: self.now, Random(7))
+            upstream = Upstream(session, credentials, bases)
+            self.base = base
+            self.gateway = Gateway(self.config, keys, upstream, limits, balance, None, self.lines.append)
+            front = server._bound("127.0.0.1", 0)
+            self.port = front.getsockname()[1]
+            await stack.enter_async_context(server.running(application(self.gateway, self.config.listeners[0]), front))
+            inside = server._bound("127.0.0.1", 0)
+            self.operations_port = inside.getsockname()[1]
+            await stack.enter_async_context(server.running(operations(self.gateway), inside))
+            self._ready.set()
+            await self._stop.wait()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def seen(self) -> list[dict[str, Any]]:
+        """What the providers were sent."""
+        return self.providers.seen
+
+    def request(
+        self,
+        method: str = "POST",
+        path: str = "/v1/chat/completions",
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = "mock-key-app",
+        port: int | None = None,
+    ) -> Answer:
+        """Send one request; a body that is no bytes is sent as JSON."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
+        sent = {"content-type": "application/json", **(headers or {})}
+        if key is not None:
+            sent.setdefault("authorization", f"Bearer {key}")
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
+        try:
+            connection.request(method, path, raw, {k: v for k, v in sent.items() if v})
+            answer = connection.getresponse()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    def chat(self, text: str = "hello", model: str = "chat", **more: Any) -> Answer:
+        """Send a chat request with one message of the user."""
+        key = more.pop("key", "mock-key-app")
+        headers = more.pop("headers", None)
+        body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
+        return self.request(body=body, key=key, headers=headers)
+
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        self._loop.close()
+
+
+@contextlib.contextmanager
+def proxy(spec: str = SPEC) -> Iterator[Proxy]:
+    """Run a proxy on a spec while the context lasts."""
+    with Proxy(spec) as running:
+        yield running

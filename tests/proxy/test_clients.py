@@ -1,0 +1,199 @@
+"""The proxy as the official clients see it, the mock providers as Anthropic's client does, and no secret anywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aigw_compile.proxy.dialects import anthropic as dialect
+from tests.proxy.harness import SPEC, Proxy, proxy
+
+TOOLS: Any = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Proxy]:
+    with proxy(SPEC + "  observability: {metrics: {prometheus: {}}, accessLog: {format: json}}\n") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(running: Proxy) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{running.url}/v1", api_key="mock-key-app", max_retries=0) as found:
+        yield found
+
+
+@pytest.mark.parametrize("model", ["chat", "claude"])
+def test_openai_client_reads_a_reply_a_stream_and_tool_calls(client: openai.OpenAI, model: str) -> None:
+    messages: Any = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "hi"}]
+    reply = client.chat.completions.create(model=model, messages=messages)
+    assert reply.model == model
+    assert reply.choices[0].finish_reason == "stop"
+    assert reply.usage
+    stream = client.chat.completions.create(model=model, messages=messages, stream=True)
+    said = "".join(c.choices[0].delta.content or "" for c in stream)
+    assert said == reply.choices[0].message.content
+    called = client.chat.completions.create(model=model, messages=messages, tools=TOOLS)
+    calls = called.choices[0].message.tool_calls
+    assert calls
+    assert json.loads(calls[0].function.arguments) == {"city": "Paris"}  # type: ignore[union-attr]
+    assert [m.id for m in client.models.list()] == ["chat", "gpt-4o", "claude"]
+
+
+def test_openai_client_reads_streamed_tool_calls_of_anthropic(client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model="claude", messages=[{"role": "user", "content": "hi"}], tools=TOOLS, stream=True
+    )
+    calls = [call for c in stream for call in (c.choices[0].delta.tool_calls or [])]
+    assert calls[0].function
+    assert calls[0].function.name == "weather"
+    assert json.loads("".join((c.function and c.function.arguments) or "" for c in calls)) == {"city": "Paris"}
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("mock:400", openai.BadRequestError),
+        ("mock:429", openai.RateLimitError),
+        ("mock:500", openai.InternalServerError),
+        ("mock:401", openai.InternalServerError),
+    ],
+)
+def test_openai_client_raises_the_right_error(
+    client: openai.OpenAI, words: str, error: type[openai.APIStatusError]
+) -> None:
+    with pytest.raises(error):
+        client.chat.completions.create(model="claude", messages=[{"role": "user", "content": words}])
+
+
+def test_openai_client_raises_on_a_broken_stream(client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(
+        model="claude", messages=[{"role": "user", "content": "mock:cut"}], stream=True
+    )
+    with pytest.raises(openai.APIError):
+        list(stream)
+
+
+def test_the_mock_speaks_true_anthropic(running: Proxy) -> None:
+    """So that translating it proves something: Anthropic's own client reads it, JSON, events and tools."""
+    with anthropic.Anthropic(base_url=f"{running.base}/claude", api_key="x", max_retries=0) as own:
+        messages: Any = [{"role": "user", "content": "hi"}]
+        reply = own.messages.create(model="m", max_tokens=9, messages=messages)
+        assert reply.content[0].type == "text"
+        with own.messages.stream(model="m", max_tokens=9, messages=messages) as stream:
+            assert stream.get_final_text() == reply.content[0].text
+        tools: Any = [{"name": "weather", "input_schema": {"type": "object"}}]
+        with own.messages.stream(model="m", max_tokens=9, messages=messages, tools=tools) as stream:
+            final = stream.get_final_message()
+        assert final.stop_reason == "tool_use"
+        with pytest.raises(anthropic.RateLimitError):
+            own.messages.create(model="m", max_tokens=9, messages=[{"role": "user", "content": "mock:429"}])
+
+
+CONVERSATION: Any = [
+    {"role": "system", "content": "a"},
+    {"role": "developer", "content": [{"type": "text", "text": "b"}]},
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "see"}, {"type": "image_url", "image_url": {"url": "https://x/y.png"}}],
+    },
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
+    {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "t1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}],
+    },
+    {"role": "tool", "tool_call_id": "t1", "content": "42"},
+    {"role": "user", "content": "and?"},
+]
+
+
+def test_a_conversation_in_anthropics_form() -> None:
+    body = {
+        "model": "x",
+        "messages": CONVERSATION,
+        "tools": TOOLS,
+        "tool_choice": "required",
+        "parallel_tool_calls": False,
+        "stop": "END",
+        "temperature": 1.7,
+        "user": "u",
+        "max_completion_tokens": 7,
+        "stream": True,
+    }
+    sent = dialect.request(body, "claude-x")
+    assert sent["model"] == "claude-x"
+    assert sent["max_tokens"] == 7
+    assert sent["system"] == "a\nb"
+    assert sent["temperature"] == 1
+    assert sent["stop_sequences"] == ["END"]
+    assert sent["metadata"] == {"user_id": "u"}
+    assert sent["tool_choice"] == {"type": "any", "disable_parallel_tool_use": True}
+    assert [m["role"] for m in sent["messages"]] == ["user", "assistant", "user"]
+    first, second, third = (m["content"] for m in sent["messages"])
+    assert [p["type"] for p in first] == ["text", "image", "image"]
+    assert first[1]["source"] == {"type": "url", "url": "https://x/y.png"}
+    assert first[2]["source"] == {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+    assert second == [{"type": "tool_use", "id": "t1", "name": "f", "input": {"a": 1}}]
+    assert third[0]["type"] == "tool_result"
+    assert third[1] == {"type": "text", "text": "and?"}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("n", 2), ("seed", 1), ("logprobs", True), ("response_format", {"type": "json_object"}), ("frequency_penalty", 1)],
+)
+def test_what_anthropic_cannot_carry_is_named(field: str, value: Any) -> None:
+    with pytest.raises(dialect.Unsupported, match=field):
+        dialect.request({"messages": [{"role": "user", "content": "x"}], field: value}, "m")
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=5), st.dictionaries(st.text(), st.integers(), max_size=3))
+def test_texts_and_tool_arguments_survive_the_translation(texts: list[str], arguments: dict[str, int]) -> None:
+    content: list[dict[str, Any]] = [{"type": "text", "text": t} for t in texts]
+    content.append({"type": "tool_use", "id": "t", "name": "f", "input": arguments})
+    usage = {"input_tokens": 1, "output_tokens": 2, "cache_read_input_tokens": 3}
+    reply = dialect.reply({"id": "m", "model": "x", "content": content, "stop_reason": "tool_use", "usage": usage})
+    message = reply["choices"][0]["message"]
+    assert message["content"] == "".join(texts)
+    assert json.loads(message["tool_calls"][0]["function"]["arguments"]) == arguments
+    assert reply["usage"]["total_tokens"] == 6
+    again = dialect.request({"messages": [{"role": "user", "content": "q"}, message]}, "x")["messages"][1]["content"]
+    assert again[0]["text"] == "".join(texts)
+    assert again[1]["input"] == arguments
+
+
+def test_no_secret_is_ever_shown(running: Proxy) -> None:
+    """Provider credentials and client keys: not in answers, logs or metrics, whatever goes wrong."""
+    answers = [
+        running.chat(words, model=model, stream=stream)
+        for words in ("hi", "mock:401", "mock:500", "mock:cut", "mock:malformed", "mock:400")
+        for model in ("chat", "claude", "nope")
+        for stream in (False, True)
+    ]
+    answers += [running.chat(key="wrong-canary-key"), running.request("GET", "/v1/models")]
+    metrics = running.request("GET", "/metrics", port=running.operations_port, key=None)
+    shown = b"".join([*(a.raw + repr(dict(a.headers)).encode() for a in answers), metrics.raw])
+    shown += "".join(running.lines).encode()
+    for canary in (b"mock-credential", b"mock-key", b"wrong-canary"):
+        assert canary not in shown
+    assert "mock-credential" not in repr(running.gateway.upstream._keys)
+
+
+def test_metrics_and_the_access_log(running: Proxy) -> None:
+    running.chat("count me", model="gpt-4o")
+    line = json.loads(running.lines[-1])
+    assert (line["consumer"], line["model"], line["asked"], line["provider"]) == ("app", "chat", "gpt-4o", "openai")
+    assert line["prompt_tokens"] > 0
+    assert "count me" not in running.lines[-1]
+    text = running.request("GET", "/metrics", port=running.operations_port, key=None).raw.decode()
+    assert 'aigw_requests_total{consumer="app",model="chat",provider="openai",status="200"}' in text
+    assert 'aigw_tokens_total{consumer="app",model="chat",provider="openai",type="input"}' in text
+    assert text.count("# TYPE aigw_request_duration_seconds histogram") == 1

@@ -1,0 +1,212 @@
+"""The request order, step by step: status, type and code of every answer, and what the provider was sent."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.proxy.harness import SPEC, Answer, Proxy, proxy
+
+BUSY = (
+    SPEC.replace(
+        "    - {name: claude, targets",
+        "      policies: {promptGuard: {deny: [secret-word]}}\n    - {name: claude, targets",
+    )
+    .replace("spec:\n", "spec:\n  consumerGroups: [{name: staff}]\n")
+    .replace(
+        "{name: claude, targets: [{provider: claude, model: claude-real}]}",
+        "{name: claude, access: {allow: {groups: [staff]}}, targets: [{provider: claude, model: claude-real}]}",
+    )
+    .replace("{name: other,", "{name: other, groups: [staff],")
+    .replace("address: 127.0.0.1,", "address: 127.0.0.1, hostnames: [127.0.0.1, '*.example.com'], basePath: /ai,")
+)
+CHAT = "/ai/v1/chat/completions"
+GOOD = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.fixture(scope="module")
+def busy() -> Iterator[Proxy]:
+    with proxy(BUSY) as running:
+        yield running
+
+
+def raw(text: str) -> bytes:
+    return text.encode()
+
+
+INVALID = "invalid_request_error"
+CASES: list[tuple[str, dict[str, Any], tuple[int, str, str]]] = [
+    # step 0: before authentication
+    ("unknown path", {"path": "/ai/v1/nothing", "key": None}, (404, INVALID, "not_found")),
+    ("no base path", {"path": "/v1/chat/completions", "key": None}, (404, INVALID, "not_found")),
+    ("unknown host", {"headers": {"host": "evil.test"}, "key": None}, (404, INVALID, "not_found")),
+    ("the bare domain of a wildcard", {"headers": {"host": "example.com"}, "key": None}, (404, INVALID, "not_found")),
+    ("wrong method", {"method": "GET", "key": None}, (405, INVALID, "method_not_allowed")),
+    ("wrong method of models", {"path": "/ai/v1/models", "key": None}, (405, INVALID, "method_not_allowed")),
+    # step 2: before the key is looked at
+    ("too large", {"body": b"x" * 70_000, "key": None}, (413, INVALID, "request_too_large")),
+    # step 3
+    ("no key", {"key": None}, (401, "authentication_error", "invalid_api_key")),
+    ("wrong key", {"key": "nobody"}, (401, "authentication_error", "invalid_api_key")),
+    (
+        "not Bearer",
+        {"headers": {"authorization": "Basic mock-key-app"}},
+        (401, "authentication_error", "invalid_api_key"),
+    ),
+    (
+        "no second try",
+        {"headers": {"authorization": "Bearer wrong", "x-api-key": "mock-key-app"}},
+        (401, "authentication_error", "invalid_api_key"),
+    ),
+    # step 4
+    ("compressed", {"headers": {"content-encoding": "gzip"}}, (415, INVALID, "unsupported_media_type")),
+    ("wrong type", {"headers": {"content-type": "text/plain"}}, (415, INVALID, "unsupported_media_type")),
+    ("no JSON", {"body": b"{bad"}, (400, INVALID, "invalid_json")),
+    ("empty", {"body": b""}, (400, INVALID, "invalid_json")),
+    ("not UTF-8", {"body": b'{"model":"\xff"}'}, (400, INVALID, "invalid_json")),
+    ("NaN", {"body": raw('{"model":"chat","messages":[{}],"x":NaN}')}, (400, INVALID, "invalid_json")),
+    ("a key twice", {"body": raw('{"model":"chat","model":"claude","messages":[]}')}, (400, INVALID, "invalid_json")),
+    ("an escaped key twice", {"body": raw('{"model":"chat","mod\\u0065l":"x"}')}, (400, INVALID, "invalid_json")),
+    (
+        "a deep key twice",
+        {"body": raw('{"model":"chat","messages":[{"a":{"b":1,"b":2}}]}')},
+        (400, INVALID, "invalid_json"),
+    ),
+    ("too deep", {"body": b"[" * 60_000}, (400, INVALID, "invalid_json")),
+    ("a list", {"body": b"[]"}, (400, INVALID, "invalid_request")),
+    ("no model", {"body": {"messages": []}}, (400, INVALID, "invalid_request")),
+    ("model is a number", {"body": {**GOOD, "model": 1}}, (400, INVALID, "invalid_request")),
+    ("no messages", {"body": {"model": "chat"}}, (400, INVALID, "invalid_request")),
+    ("messages is a text", {"body": {**GOOD, "messages": "x"}}, (400, INVALID, "invalid_request")),
+    # steps 5 and 6
+    ("unknown model", {"body": {**GOOD, "model": "gpt-9"}}, (404, INVALID, "model_not_found")),
+    ("not allowed", {"body": {**GOOD, "model": "claude"}}, (403, "permission_error", "model_not_allowed")),
+    # step 8
+    (
+        "guard",
+        {"body": {"model": "gpt-4o", "messages": [{"role": "system", "content": "a secret-word"}]}},
+        (400, INVALID, "prompt_rejected"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("send", "want"), [pytest.param(send, want, id=name) for name, send, want in CASES])
+def test_refusals(busy: Proxy, send: dict[str, Any], want: tuple[int, str, str]) -> None:
+    before = len(busy.seen)
+    answer = busy.request(**{"path": CHAT, "body": GOOD, **send})
+    assert answer.error == want
+    assert len(busy.seen) == before
+
+
+def test_405_names_the_method(busy: Proxy) -> None:
+    assert busy.request("DELETE", CHAT).headers["allow"] == "POST"
+
+
+def test_a_host_of_the_list_and_a_name_below_a_wildcard_are_served(busy: Proxy) -> None:
+    for host in ("127.0.0.1:1234", "a.example.com", "A.B.EXAMPLE.com:80"):
+        assert busy.request(path=CHAT, body=GOOD, headers={"host": host}).status == 200
+
+
+def test_allowed_by_group(busy: Proxy) -> None:
+    assert busy.request(path=CHAT, body={**GOOD, "model": "claude"}, key="mock-key-other").status == 200
+
+
+def test_a_chunked_body_is_stopped_at_the_limit(busy: Proxy) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", busy.port, timeout=10)
+    parts = (b"x" * 10_000 for _ in range(12))
+    headers = {"content-type": "application/json", "transfer-encoding": "chunked"}
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.request("POST", CHAT, parts, headers, encode_chunked=True)
+    answer = connection.getresponse()
+    assert answer.status == 413
+    assert json.loads(answer.read())["error"]["code"] == "request_too_large"
+    connection.close()
+
+
+def test_models_lists_what_the_caller_may_use(busy: Proxy) -> None:
+    def names(key: str) -> list[str]:
+        return [m["id"] for m in busy.request("GET", "/ai/v1/models", key=key).json["data"]]
+
+    assert names("mock-key-app") == ["chat", "gpt-4o"]
+    assert names("mock-key-other") == ["chat", "gpt-4o", "claude"]
+
+
+def texts(answer: Answer) -> str:
+    return "".join(c["choices"][0]["delta"].get("content") or "" for c in answer.events[:-1] if c["choices"])
+
+
+@pytest.fixture(scope="module")
+def plain() -> Iterator[Proxy]:
+    with proxy() as running:
+        yield running
+
+
+@pytest.mark.parametrize("model", ["chat", "gpt-4o", "claude"])
+def test_json_and_stream_say_the_same_and_carry_the_name_that_was_asked(plain: Proxy, model: str) -> None:
+    whole = plain.chat(model=model)
+    assert whole.status == 200
+    assert whole.json["model"] == model
+    assert whole.json["usage"]["total_tokens"] > 0
+    stream = plain.chat(model=model, stream=True)
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert stream.events[-1] == "[DONE]"
+    assert {e["model"] for e in stream.events[:-1]} == {model}
+    assert texts(stream) == whole.json["choices"][0]["message"]["content"]
+
+
+def test_usage_in_a_stream_only_if_asked(plain: Proxy) -> None:
+    for model in ("chat", "claude"):
+        without = plain.chat(model=model, stream=True).events[:-1]
+        assert all("usage" not in e for e in without)
+        assert all(e["choices"] for e in without)
+        last = plain.chat(model=model, stream=True, stream_options={"include_usage": True}).events[-2]
+        assert last["choices"] == []
+        assert last["usage"]["total_tokens"] > 0
+
+
+def test_what_a_provider_is_sent(plain: Proxy) -> None:
+    headers = {
+        "x-api-key": "mock-key-app",
+        "cookie": "a=b",
+        "openai-organization": "org",
+        "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01",
+        "x-forwarded-for": "1.2.3.4",
+        "anthropic-beta": "x",
+        "user-agent": "spy",
+    }
+    plain.chat(headers=headers, key=None)
+    sent = plain.seen[-1]
+    assert sent["path"] == "/chat/completions"
+    assert sent["body"]["model"] == "gpt-real"
+    assert sent["headers"]["authorization"] == "Bearer mock-credential-openai"
+    assert sent["headers"]["openai-organization"] == "org"
+    assert sent["headers"]["traceparent"].startswith("00-")
+    assert not {"cookie", "x-api-key", "x-forwarded-for", "anthropic-beta"} & set(sent["headers"])
+    plain.chat(model="claude", headers=headers, key=None)
+    sent = plain.seen[-1]
+    assert sent["path"] == "/messages"
+    assert sent["headers"]["x-api-key"] == "mock-credential-claude"
+    assert sent["headers"]["anthropic-version"] == "2023-06-01"
+    assert not {"authorization", "openai-organization", "cookie"} & set(sent["headers"])
+
+
+def test_integers_and_unknown_fields_arrive_as_they_were_sent(plain: Proxy) -> None:
+    big = 123456789012345678901234567890
+    plain.chat(seed=1234567890123456789, metadata={"n": big}, text="Grüße 🌍")
+    body = plain.seen[-1]["body"]
+    assert body["seed"] == 1234567890123456789
+    assert body["metadata"]["n"] == big
+    assert body["messages"][0]["content"] == "hello" or body["messages"][0]["content"] == "Grüße 🌍"
+
+
+def test_operations_port(plain: Proxy) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert plain.request("GET", path, port=plain.operations_port, key=None).status == 200
+    assert plain.request("GET", "/metrics", port=plain.operations_port, key=None).status == 404
+    for path in ("/healthz", "/metrics"):
+        assert plain.request("GET", path, key=None).status == 404

@@ -1,0 +1,273 @@
+"""The semantic diff: its laws, a table of edits with their classes and words, outputs explained, formats."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aigw_compile import comparing, compiler
+from aigw_compile.diff import Change, Diff, Side, diff, meaning
+from aigw_compile.document import Document, text_of
+from aigw_compile.meaning import plain, tree
+from aigw_compile.project import TargetChoice
+from aigw_compile.render.changes import LONGEST, as_data, markdown, text
+from aigw_compile.schema import with_defaults
+from aigw_compile.source import parse
+from aigw_compile.target import facts
+from tests.support import ROOT, build_all_accepted
+from tests.test_laws import changed, leaves
+
+DESK = (ROOT / "examples/support-desk/gateway.yaml").read_text()
+
+
+def data(spec: str) -> Any:
+    return parse(spec, "gateway.yaml")[0][0].data
+
+
+def edited(*pairs: tuple[str, str]) -> Any:
+    spec = DESK
+    for old, new in pairs:
+        assert old in spec, old
+        spec = spec.replace(old, new)
+    return data(spec)
+
+
+def nowhere(change: Change) -> str:
+    return ""
+
+
+# name, edits, classes of every change (worst first), a part of the first sentence
+GUARD = "    promptGuard: {deny: ['(?i)ignore (all )?previous instructions', '\\b\\d{3}-\\d{2}-\\d{4}\\b']}\n"
+EDITS: list[tuple[str, list[tuple[str, str]], list[set[str]], str]] = [
+    ("limit raised", [("tokens: 2000000", "tokens: 3000000")], [{"cost"}], "2000000 -> 3000000 (+50%), for 2 models and 2 consumers"),
+    ("limit lowered", [("requests: 60}", "requests: 30}")], [{"breaking"}], "60 -> 30 (-50%)"),
+    ("limit of a group raised", [("tokens: 20000}", "tokens: 40000}")], [{"cost"}], "for 2 models and 1 consumer"),
+    ("limit removed", [("      - {name: rpm,   by: [consumer], per: minute, requests: 60}\n", "")], [{"cost"}], "policies.limits[rpm]: removed"),
+    ("a looser limit beside a tighter one", [("      - {name: rpm,", "      - {name: loose, by: [consumer], per: minute, requests: 6000}\n      - {name: rpm,")], [{"cosmetic"}], "stays the same"),
+    ("pattern removed", [("'(?i)ignore (all )?previous instructions', ", "")], [{"security-relaxing"}], "removed (?i)ignore"),
+    ("pattern added", [("deny: [", "deny: [secret, ")], [{"security-tightening"}], "added secret"),
+    ("guard removed", [(GUARD, "")], [{"security-relaxing"}], "policies.promptGuard: removed, for 2 models and 2 consumers"),
+    ("guard scope", [("\\b']}", "\\b'], scope: last}")], [{"security-relaxing", "security-tightening"}], "conversation -> last"),
+    ("access opened", [("allow: {groups: [internal]}", "allow: {groups: [internal], consumers: [intern]}")], [{"security-relaxing"}], "for 1 model and 1 consumer"),
+    ("access removed", [("      access:   {allow: {groups: [internal]}}\n", "")], [{"security-relaxing"}], "access: removed"),
+    ("access closed", [("targets: [{provider: claude, model: claude-haiku-4-5}]", "targets: [{provider: claude, model: claude-haiku-4-5}]\n      access: {deny: {consumers: [intern]}}")], [{"breaking", "security-tightening"}], "access: added"),
+    ("model removed", [("    - name: summarise\n      targets: [{provider: claude, model: claude-haiku-4-5}]\n", "")], [{"breaking"}], "models[summarise]: removed"),
+    ("model renamed", [("name: summarise", "name: digest")], [{"breaking"}], "models[digest]: renamed, it was summarise"),
+    ("alias removed", [("      aliases: [gpt-4o]                     # old names go on working\n", "")], [{"breaking"}], "aliases: removed"),
+    ("alias added", [("aliases: [gpt-4o]", "aliases: [gpt-4o, gpt-4]")], [{"behaviour"}], "added gpt-4"),
+    ("target's model", [("model: gpt-5, ", "model: gpt-5-mini, ")], [{"cost", "behaviour"}], "gpt-5 -> gpt-5-mini"),
+    ("target's provider", [("name: last,   provider: local", "name: last,   provider: openai")], [{"data-residency", "cost", "behaviour"}], "local -> openai"),
+    ("backup removed", [("        - {name: backup, provider: claude, model: claude-sonnet-4-5, priority: 1}\n", "")], [{"availability"}], "targets[backup]: removed"),
+    ("weight", [("weight: 10}", "weight: 20}")], [{"cost", "behaviour"}], "10 -> 20 (+100%)"),
+    ("timeout shorter", [("firstByte: 20s", "firstByte: 10s")], [{"availability"}], "20s -> 10s"),
+    ("retries", [("attempts: 1", "attempts: 3")], [{"cost"}], "1 -> 3"),
+    ("fallback response removed", [('\n        response: {status: 200, content: "The assistant is busy. A person will answer soon."}', "")], [{"availability"}], "fallback.response: removed"),
+    ("provider's secret moved", [("env: ANTHROPIC_API_KEY", "env: CLAUDE_KEY")], [{"behaviour"}], "env:ANTHROPIC_API_KEY -> env:CLAUDE_KEY"),
+    ("provider's address", [("vllm.internal:8000", "vllm2.internal:8000")], [{"data-residency", "behaviour"}], "baseUrl"),
+    ("client's key", [("env: HELPDESK_KEY", "env: NEW_KEY")], [{"breaking"}], "credentials"),
+    ("consumer removed", [("    - {name: intern,       credentials: [{apiKey: {env: INTERN_KEY}}]}\n", "")], [{"breaking"}], "consumers[intern]: removed"),
+    ("consumer leaves its group", [("groups: [internal], credentials", "credentials")], [{"breaking", "security-tightening", "cost"}], "groups: removed"),
+    ("auth gone", [("    apiKey: {headers: [authorization, x-api-key]}", "    anonymous: true")], [{"security-relaxing"}, {"breaking"}], "auth.anonymous: added"),
+    ("payloads logged", [("payloads: false", "payloads: true")], [{"security-relaxing"}], "now true"),
+    ("traces fewer", [("sampling: 0.1", "sampling: 0.01")], [{"observability"}], "0.1 -> 0.01"),
+    ("metrics gone", [("    metrics:   {prometheus: {port: 9090}}\n", "")], [{"observability"}], "metrics: removed"),
+    ("replicas", [("maxReplicas: 10", "maxReplicas: 20")], [{"cost"}], "10 -> 20"),
+    ("label", [("team: support", "team: sales")], [{"cosmetic"}], "metadata.labels.team"),
+    ("decorator", [("You are the support assistant", "You are an assistant")], [{"behaviour"}], "promptDecorator.prepend"),
+    ("port", [("port: 8080", "port: 8081")], [{"breaking"}], "8080 -> 8081"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("edits", "classes", "words"), [pytest.param(*row[1:], id=row[0]) for row in EDITS])
+def test_edits(edits: list[tuple[str, str]], classes: list[set[str]], words: str) -> None:
+    found = sorted(meaning(data(DESK), edited(*edits)), key=lambda c: c.place)
+    assert [set(c.classes) for c in found] == classes, [(c.classes, c.sentence) for c in found]
+    assert words in found[0].sentence, found[0].sentence
+
+
+# edits that mean nothing
+SAME: list[tuple[str, list[tuple[str, str]]]] = [
+    ("other units", [("request: 60s", "request: 1m"), ("refresh: 5m", "refresh: 300s")]),
+    ("another order of aliases and groups", [("[rate-limited, server-error, timeout, connect-failure], backoff", "[timeout, connect-failure, server-error, rate-limited], backoff")]),
+    ("defaults written out", [("port: 8080", "port: 8080, address: 0.0.0.0, basePath: /, maxBodySize: 10Mi")]),
+    ("what is derived written out", [("targets: [{provider: claude, model", "targets: [{name: claude-claude-haiku-4-5, provider: claude, model")]),
+    ("who counts written out", [("{name: tpm, per", "{name: tpm, by: [consumer], per")]),
+    ("comments", [("# old names go on working", "# still")]),
+    ("sizes", [("port: 8080", "port: 8080, maxBodySize: 10240Ki")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("edits", [pytest.param(row[1], id=row[0]) for row in SAME])
+def test_what_means_the_same_is_no_change(edits: list[tuple[str, str]]) -> None:
+    assert meaning(data(DESK), edited(*edits)) == []
+
+
+def test_a_guard_that_moves_to_every_model_relaxes_nothing() -> None:
+    on_each = GUARD.strip()
+    moved = edited(
+        (GUARD, ""),
+        ("      policies:\n        promptDecorator", f"      policies:\n        {on_each}\n        promptDecorator"),
+        ("model: claude-haiku-4-5}]\n", f"model: claude-haiku-4-5}}]\n      policies:\n        {on_each}\n"),
+    )
+    found = meaning(data(DESK), moved)
+    assert len(found) == 3
+    assert {c for change in found for c in change.classes} <= {"cosmetic", "behaviour"}
+
+
+# --- laws
+
+SPECS = [
+    data((ROOT / f"examples/{name}/gateway.yaml").read_text()) for name in ("support-desk", "local-models", "minimal")
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(SPECS), st.integers())
+def test_shuffling_sets_and_named_things_is_no_change(spec: Any, seed: int) -> None:
+    dice = Random(seed)
+    mixed = copy.deepcopy(spec)
+    body = mixed["spec"]
+    for name in ("models", "providers", "consumers"):
+        dice.shuffle(body.get(name, []))
+    for model in body["models"]:
+        dice.shuffle(model["targets"])
+        dice.shuffle(model.get("aliases", []))
+    assert meaning(spec, mixed) == []
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_nothing_changes_between_equals_and_with_defaults(spec: Any) -> None:
+    assert meaning(spec, copy.deepcopy(spec)) == []
+    assert meaning(spec, with_defaults(spec)) == []
+
+
+def mutants() -> list[tuple[int, tuple[Any, ...], Any]]:
+    found = []
+    for number, spec in enumerate(SPECS):
+        for at in leaves(spec):
+            value = spec
+            for step in at:
+                value = value[step]
+            found += [(number, at, other) for other in changed(value, at)]
+    return found
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.sampled_from(mutants()), st.sampled_from(mutants()))
+def test_the_two_directions_mirror_each_other(one: Any, two: Any) -> None:
+    """What is added one way is removed the other way; what changed is the same place with the values swapped."""
+    spec = copy.deepcopy(SPECS[one[0]])
+    for number, at, value in (one, two):
+        if number == one[0]:
+            holder = spec
+            for step in at[:-1]:
+                holder = holder[step]
+            holder[at[-1]] = value
+    checked = compiler.check_document(parse(json.dumps(spec), "x")[0][0])
+    if checked.gateway is None:
+        return
+    there, back = meaning(SPECS[one[0]], spec), meaning(spec, SPECS[one[0]])
+    mirror = {
+        "added": "removed",
+        "removed": "added",
+        "raised": "lowered",
+        "lowered": "raised",
+        "on": "off",
+        "off": "on",
+    }
+    renamed = [c for c in (*there, *back) if c.op == "renamed"]
+    if not renamed:
+        forth = sorted((mirror.get(c.op, c.op), c.place, str(c.after), str(c.before)) for c in there)
+        assert forth == sorted((c.op, c.place, str(c.before), str(c.after)) for c in back)
+    assert len(there) == len(back)
+
+
+# --- outputs
+
+TARGETS = ("envoy", "proxy")
+
+
+def side(spec: Any) -> Side:
+    checked = compiler.check_document(parse(json.dumps(spec), "gateway.yaml")[0][0])
+    documents = {}
+    for name in TARGETS:
+        built = build_all_accepted(checked, TargetChoice(name, "", {"tokenLimits": "local"} if name == "envoy" else {}))
+        documents[name] = {d.filename: d.body for d in built.documents}
+    return Side(spec, documents, checked.name)
+
+
+def compared(old: Any, new: Any) -> Diff:
+    return diff(side(old), side(new), {name: facts(name) for name in TARGETS})
+
+
+def test_equal_sides_have_no_difference_in_any_output() -> None:
+    found = compared(data(DESK), data(DESK))
+    assert found.empty
+    assert "no change" in text(found, nowhere)
+
+
+@pytest.mark.parametrize("row", EDITS, ids=[row[0] for row in EDITS])
+def test_every_difference_of_an_output_is_explained(row: Any) -> None:
+    edits = row[1]
+    if "auth gone" in row[0]:
+        edits = [*edits, (DESK[DESK.index("  consumerGroups:\n") : DESK.index("  policies:\n    promptGuard")], "")]
+        edits = [*edits, ("      access:   {allow: {groups: [internal]}}\n", "")]
+    found = compared(data(DESK), edited(*edits))
+    assert all(t.causes for changes in found.targets.values() for t in changes)
+
+
+def test_json_fits_its_schema_and_markdown_has_its_marker() -> None:
+    found = compared(data(DESK), edited(("tokens: 2000000", "tokens: 3000000"), (GUARD, "")))
+    schema = json.loads((ROOT / "schemas/diff.schema.json").read_text())
+    jsonschema.validate(as_data(found, nowhere), schema)
+    jsonschema.validate(as_data(diff(None, side(data(DESK)), {}), nowhere), schema)
+    report = markdown(found, nowhere)
+    assert report.startswith("<!-- aigw-compile:diff:support-desk -->")
+    assert "| security-relaxing | 1 |" in report
+    assert "<details>" in report
+    assert found.changes[0].classes[0] == "security-relaxing"
+
+
+def test_markdown_is_cut_with_a_count() -> None:
+    many = data(DESK)
+    consumers = many["spec"]["consumers"]
+    consumers += [{"name": f"c{i}", "credentials": [{"apiKey": {"env": f"KEY_{i}"}}]} for i in range(1500)]
+    report = markdown(Diff("x", False, tuple(meaning(data(DESK), many)), {}), nowhere)
+    assert len(report) < LONGEST
+    assert "more lines; diff.json has all of them" in report
+
+
+def test_what_stands_at_a_secrets_place_is_never_shown() -> None:
+    """A literal is refused long before; should one ever come here, it is masked by its position."""
+    bad = copy.deepcopy(data(DESK))
+    bad["spec"]["providers"][1]["auth"]["apiKey"] = "c4n4ry-value"
+    assert "c4n4ry" not in str(plain(tree(bad)))
+
+
+def test_an_output_that_changed_without_the_spec_is_said_to_be_the_compilers(tmp_path: Path) -> None:
+    checked = compiler.check_text(DESK)
+    built = build_all_accepted(checked, TargetChoice("proxy", "", {}))
+    (tmp_path / "proxy").mkdir()
+    for document in (*built.documents, Document("gateway.json", checked.source.data)):
+        text_ = text_of(document).replace('"maxBodySize": 10485760', '"maxBodySize": 1')
+        (tmp_path / "proxy" / document.filename).write_text(text_)
+    found = comparing.of_build(checked, built, tmp_path / "proxy", None)
+    assert [d.code for d in comparing.findings(found)] == ["AIG7001"]
+
+
+def test_ten_thousand_entities_diff_in_linear_time() -> None:
+    """No quadratic step: twenty times the entities take nowhere near four hundred times the comparisons."""
+    big = copy.deepcopy(data(DESK))
+    big["spec"]["consumers"] += [{"name": f"c{i}", "credentials": [{"apiKey": {"env": f"K_{i}"}}]} for i in range(3000)]
+    other = copy.deepcopy(big)
+    for i in range(20):
+        other["spec"]["consumers"][100 + i]["credentials"][0]["apiKey"]["env"] = f"N_{i}"
+    assert len(meaning(big, other)) == 20
