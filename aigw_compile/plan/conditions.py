@@ -45,6 +45,14 @@ def prefixed_credential(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
             yield provider.credential.origin
 
 
+def prefixed_credential_in_a_vault(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A credential that is sent behind a prefix and kept in a vault, which is not the environment."""
+    for provider in gateway.providers:
+        ref = provider.credential
+        if ref and ref.vault and ref.vault.type != "env" and provider.auth_prefix:
+            yield ref.origin
+
+
 def decorator_and_guard(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A prompt decorator in a gateway that also has a guard."""
     scopes = list(ir.scopes(gateway))
@@ -300,6 +308,7 @@ _OWN = (
     several_priorities,
     several_targets,
     prefixed_credential,
+    prefixed_credential_in_a_vault,
     decorator_and_guard,
     guard_patterns_over,
     guard_pattern_longer_than,
