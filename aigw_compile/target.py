@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from aigw_compile import data
 from aigw_compile.source import parse
 
-TARGETS = ("envoy", "proxy")
+TARGETS = ("kong", "envoy", "kubernetes", "proxy")
 """Every target there is, in the order in which they are built and shown. One name, one folder in targets/, one emitter."""
 
 
