@@ -143,13 +143,13 @@ def facts(name: str, profile: str = "", options: Mapping[str, str] | None = None
     profile = profile or m.default_profile
     chosen = {key: (options or {}).get(key, option.default) for key, option in m.options.items()}
     variants = (profile, *(f"{key}={value}" for key, value in chosen.items()))
-    rows = {path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))}
+    mine = {path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))}
     own = tuple(
         Condition(c["if"], c.get("than"), c["feature"], _capability(row))
         for c in m.raw.get("conditions", ())
         if (row := _variant({k: v for k, v in c.items() if k not in ("if", "than", "feature")}, variants))
     )
-    rows, conditions = _inherited(m, profile, rows, own)
+    rows, conditions = _inherited(m, profile, mine, own)
     title = f"{m.title} {m.profiles[profile]}".strip()
     settings = m.raw.get("settings", {})
     return TargetFacts(name, title, profile, chosen, rows, conditions, m.raw.get("identity", {}), settings)

@@ -111,7 +111,9 @@ kind: AIGateway
 metadata: {name: in-cluster}
 spec:
   vaults:
-    - {name: org, type: hashicorp, hashicorp: {address: "https://vault.internal:8200", mount: kv, auth: {method: token, token: {env: VT}}}}
+    - name: org
+      type: hashicorp
+      hashicorp: {address: "https://vault.internal:8200", mount: kv, auth: {method: token, token: {env: VT}}}
     - {name: here, type: env, env: {prefix: KEY_}}
   providers:
     - {name: openai, type: openai, auth: {apiKey: {kubernetes: {name: openai-key, key: apiKey}}}}

@@ -213,7 +213,9 @@ def _consumer(here: Scene, secrets: Secrets, blocks: Blocks, consumer: Block) ->
     notes = {**_class(here), **_named(p for p in blocks.plugins if p.consumer == name)}
     root: dict[str, Any] = {"username": at(name, *consumer.origins.get("username", ()))}
     if credentials:
-        root["credentials"] = at([*dict.fromkeys(credentials)], *(k.ref.origin for k in blocks.keys if k.consumer.name == name))
+        root["credentials"] = at(
+            [*dict.fromkeys(credentials)], *(k.ref.origin for k in blocks.keys if k.consumer.name == name)
+        )
     kong = here.object(
         consumer.origin, f"{KONG}/v1", "KongConsumer", here.name(name), None, root=root, annotations=notes
     )
