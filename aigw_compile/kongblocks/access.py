@@ -11,7 +11,7 @@ from aigw_compile.document import Block, at
 from aigw_compile.kongblocks import names
 from aigw_compile.kongblocks.plugin import Plugin, make
 from aigw_compile.kongblocks.routes import Route
-from aigw_compile.plan import Plan, fits
+from aigw_compile.plan import Plan
 
 
 def authentication(gateway: ir.Gateway) -> Iterator[Plugin]:
@@ -42,16 +42,11 @@ def credential_prefixes(gateway: ir.Gateway) -> tuple[str, ...]:
 
 
 def rules(gateway: ir.Gateway, plan: Plan, route: Route) -> Iterator[Plugin]:
-    """Yield the acl of a model that not everybody may call; where nobody is known, nobody may call it."""
+    """Yield the acl of a model that not everybody may call. A gateway that knows nobody has no such model (AIG4007)."""
     model = route.model
     if not model or not model.access or plan.lost(model.access.origin):
         return
     access = model.access
-    if fits.anonymous(gateway):
-        if access.allow:
-            config = Block(access.origin, {"status_code": 403, "message": "nobody may call this model"})
-            yield make("request-termination", f"{route.name}-closed", config, route.name)
-        return
     groups = allowed_groups(gateway, model)
     origins = (w.origin for w in (access.allow, access.deny) if w)
     config = Block(

@@ -79,7 +79,6 @@ def _proxy(gateway: ir.Gateway, route: Route, target: ir.Target, edition: Editio
     config["response_streaming"] = "allow"
     config["max_request_body_size"] = body_size(gateway)
     config["model_name_header"] = False
-    config["llm_format"] = "openai"
     return make("ai-proxy", f"{route.name}-proxy", config, route.name)
 
 
@@ -103,7 +102,6 @@ def _advanced(
             "response_streaming": "allow",
             "max_request_body_size": body_size(gateway),
             "model_name_header": False,
-            "llm_format": "openai",
         },
     )
     return make("ai-proxy-advanced", f"{route.name}-proxy", config, route.name)
@@ -162,7 +160,7 @@ def _target(gateway: ir.Gateway, target: ir.Target, edition: Edition) -> Block:
 
 def _model(target: ir.Target) -> Block:
     provider = target.provider
-    block = Block(target.origin, {"provider": at(provider.dialect, (*provider.origin, "type"))})
+    block = Block(target.origin, {"provider": at(provider.dialect, provider.origin)})
     if target.model != "*":
         block["name"] = at(target.model, (*target.origin, "model"))
     options: dict[str, Any] = {}

@@ -43,6 +43,9 @@ def members(gateway: ir.Gateway, group: str) -> tuple[ir.Consumer, ...]:
     return tuple(c for c in gateway.consumers if group in c.groups)
 
 
+LONGEST = 2**31 - 2
+
+
 class Timing(NamedTuple):
     """What a target sets once for all models behind one upstream, in milliseconds."""
 
@@ -59,8 +62,8 @@ def timing(model: ir.Model) -> Timing:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return whole milliseconds, at least one."""
-    return max(1, round(seconds * 1000))
+    """Return whole milliseconds; no limit (0) and what is longer become the longest that 31 bits hold, 24 days."""
+    return min(max(1, round(seconds * 1000)), LONGEST) if seconds else LONGEST
 
 
 # --- Guards and decorators

@@ -89,14 +89,8 @@ def several_listeners(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         yield ("spec", "listeners")
 
 
-def anonymous_access(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A model with access rules in a gateway that knows nobody."""
-    if fits.anonymous(gateway):
-        yield from (m.access.origin for m in gateway.models if m.access)
-
-
 def policies_of_nobody(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """Policies of a group without members, or of a group or consumer in a gateway that knows nobody."""
+    """Policies of a group without members."""
     for scope in ir.scopes(gateway):
         if scope.policies and fits.nobody(gateway, scope):
             yield (*scope.origin, "policies")
@@ -118,6 +112,13 @@ def limits_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, Any]) -> Iter
 def guards_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, int]) -> Iterator[Pointer]:
     """A guard that cannot be had together with those before it in `patterns` patterns of `chars` characters."""
     yield from fits.guards_too_much(gateway, than["patterns"], than["chars"])
+
+
+def guards_that_differ(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A guard with other roles or another scope than one that may apply together with it."""
+    guards = [*_guards(gateway)]
+    if len({(frozenset(g.roles), g.scope) for g in guards}) > 1:
+        yield from (g.origin for g in guards[1:])
 
 
 def guard_with_an_anchor(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
@@ -174,11 +175,11 @@ SHAPES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         provider_secrets_from,
         env_names_not_in_capitals,
         several_listeners,
-        anonymous_access,
         policies_of_nobody,
         groups_without_members,
         limits_that_do_not_fit,
         guards_that_do_not_fit,
+        guards_that_differ,
         guard_with_an_anchor,
         decorators_that_do_not_fit,
         decorator_message_longer_than,
