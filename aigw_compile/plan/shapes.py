@@ -127,9 +127,7 @@ def guard_with_an_anchor(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         if guard.scope != "last" or set(guard.roles) != {"user"}:
             for field in ("deny", "allow"):
                 yield from (
-                    (*guard.origin, field, i)
-                    for i, text in enumerate(getattr(guard, field))
-                    if pcre.anchored(text)
+                    (*guard.origin, field, i) for i, text in enumerate(getattr(guard, field)) if pcre.anchored(text)
                 )
 
 

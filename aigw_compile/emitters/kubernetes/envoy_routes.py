@@ -38,14 +38,17 @@ CODES: Mapping[str, tuple[int, ...]] = {
     "quota-exceeded": (402,),
 }
 """Cause -> the statuses that say so. `server-error` is any other 5xx; these are the ones that are in use."""
-TRIGGERS: Mapping[str, tuple[str, ...]] = {"timeout": ("reset",), "connect-failure": ("connect-failure", "refused-stream")}
+TRIGGERS: Mapping[str, tuple[str, ...]] = {
+    "timeout": ("reset",),
+    "connect-failure": ("connect-failure", "refused-stream"),
+}
 """Cause -> Envoy's retry triggers. A try that ran out of time is a reset."""
 
 
 def usable(scene: Scene, target: ir.Target) -> bool:
-    """Say whether a target can be reached: neither it nor its provider's address is refused."""
+    """Say whether a target can be reached: neither it nor its provider is refused."""
     lost = scene.plan.lost
-    return not lost(target.origin) and not lost((*target.provider.origin, "baseUrl"))
+    return not lost(target.origin) and not lost(target.provider.origin)
 
 
 def names(model: ir.Model) -> list[str]:
@@ -59,7 +62,9 @@ def routes(scene: Scene, costs: bool) -> Iterator[Block]:
         targets = [t for t in model.targets if usable(scene, t)]
         for name, words in route_names(scene, model):
             if targets:
-                yield scene.object(model.origin, AIGW_API, "AIGatewayRoute", name, _route(scene, model, words, targets, costs))
+                yield scene.object(
+                    model.origin, AIGW_API, "AIGatewayRoute", name, _route(scene, model, words, targets, costs)
+                )
 
 
 def route_names(scene: Scene, model: ir.Model) -> Iterator[tuple[str, list[tuple[int, str]]]]:
@@ -103,14 +108,16 @@ def _backend_ref(scene: Scene, model: ir.Model, target: ir.Target) -> Block:
 def providers(scene: Scene, secrets: Secrets) -> Iterator[Block]:
     """Yield the objects of each provider that can be reached: Backend, its TLS, AIServiceBackend and its credential."""
     for provider in scene.gateway.providers:
-        if not scene.plan.lost((*provider.origin, "baseUrl")):
+        if not scene.plan.lost(provider.origin):
             yield from _provider(scene, secrets, provider)
 
 
 def _provider(scene: Scene, secrets: Secrets, provider: ir.Provider) -> Iterator[Block]:
     name, base = scene.name(provider.name), (*provider.origin, "baseUrl")
     to = address(provider.base_url)
-    where = {"ip": {"address": to.host, "port": to.port}} if to.is_ip else {"fqdn": {"hostname": to.host, "port": to.port}}
+    where = (
+        {"ip": {"address": to.host, "port": to.port}} if to.is_ip else {"fqdn": {"hostname": to.host, "port": to.port}}
+    )
     endpoints = at([Block(provider.origin, where)], base)
     yield scene.object(provider.origin, ENVOY_API, "Backend", name, {"type": "Endpoints", "endpoints": endpoints.value})
     if to.tls:
