@@ -62,7 +62,9 @@ def routes(gateway: ir.Gateway) -> tuple[Route, ...]:
     paths = tuple(names.only_path(base, MODELS) for base in bases)
     taken = {route.name for route in made}
     listed = Route(
-        next(n for n in (f"{gateway.name}-models", f"{gateway.name}-models-list", f"{gateway.name}-v1") if n not in taken),
+        next(
+            n for n in (f"{gateway.name}-models", f"{gateway.name}-models-list", f"{gateway.name}-v1") if n not in taken
+        ),
         None,
         ("GET",),
         paths,

@@ -241,7 +241,9 @@ def group_names_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
     long = {
         g.name
         for g in gateway.consumer_groups
-        if sum(len(client_id(c, n)) + 1 for c in gateway.consumers if g.name in c.groups for n in range(len(c.credentials)))
+        if sum(
+            len(client_id(c, n)) + 1 for c in gateway.consumers if g.name in c.groups for n in range(len(c.credentials))
+        )
         > most
     }
     for scope in ir.scopes(gateway):
@@ -315,4 +317,7 @@ _OWN = (
     labels_outside_kubernetes,
     annotations_outside_kubernetes,
 )
-CONDITIONS: Mapping[str, Predicate] = {function.__name__.replace("_", "-"): function for function in _OWN} | SHAPES
+CONDITIONS: Mapping[str, Predicate] = {
+    **{function.__name__.replace("_", "-"): function for function in _OWN},
+    **SHAPES,
+}

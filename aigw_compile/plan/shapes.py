@@ -102,11 +102,12 @@ def groups_without_members(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
 
 
 def limits_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, Any]) -> Iterator[Pointer]:
-    """A limit that finds no limiter (see fits.placed for `unit`, `slots`, `groups` and `gatewayWide`)."""
+    """A limit that finds no limiter (see fits.limits_too_much for `unit`, `slots`, `groups`, `gatewayWide` and `only`)."""
     wide = than["gatewayWide"]
     if wide == "with-equal-timeouts":
         wide = len({fits.timing(m) for m in gateway.models}) == 1
-    yield from fits.limits_too_much(gateway, than["unit"], than["slots"], than["groups"], bool(wide))
+    only = bool(than.get("only"))
+    yield from fits.limits_too_much(gateway, than["unit"], than["slots"], than["groups"], bool(wide), only)
 
 
 def guards_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, int]) -> Iterator[Pointer]:
@@ -127,9 +128,7 @@ def guard_with_an_anchor(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         if guard.scope != "last" or set(guard.roles) != {"user"}:
             for field in ("deny", "allow"):
                 yield from (
-                    (*guard.origin, field, i)
-                    for i, text in enumerate(getattr(guard, field))
-                    if pcre.anchored(text)
+                    (*guard.origin, field, i) for i, text in enumerate(getattr(guard, field)) if pcre.anchored(text)
                 )
 
 

@@ -67,7 +67,9 @@ def _gateway_class(here: Scene) -> Block:
 def _envoy_proxy(here: Scene) -> Block:
     gateway = here.gateway
     spec: dict[str, Any] = {"logging": {"level": {"default": "warn"}}}
-    spec["provider"] = Block(gateway.deployment.origin, {"type": "Kubernetes", "kubernetes": _replicas(gateway.deployment)})
+    spec["provider"] = Block(
+        gateway.deployment.origin, {"type": "Kubernetes", "kubernetes": _replicas(gateway.deployment)}
+    )
     telemetry = Block(gateway.observability.origin, {"accessLog": _access_log(gateway.observability.access_log)})
     if gateway.observability.prometheus:
         metrics = {"prometheus": Block(gateway.observability.prometheus.origin)}

@@ -38,7 +38,10 @@ CODES: Mapping[str, tuple[int, ...]] = {
     "quota-exceeded": (402,),
 }
 """Cause -> the statuses that say so. `server-error` is any other 5xx; these are the ones that are in use."""
-TRIGGERS: Mapping[str, tuple[str, ...]] = {"timeout": ("reset",), "connect-failure": ("connect-failure", "refused-stream")}
+TRIGGERS: Mapping[str, tuple[str, ...]] = {
+    "timeout": ("reset",),
+    "connect-failure": ("connect-failure", "refused-stream"),
+}
 """Cause -> Envoy's retry triggers. A try that ran out of time is a reset."""
 
 
@@ -59,7 +62,9 @@ def routes(scene: Scene, costs: bool) -> Iterator[Block]:
         targets = [t for t in model.targets if usable(scene, t)]
         for name, words in route_names(scene, model):
             if targets:
-                yield scene.object(model.origin, AIGW_API, "AIGatewayRoute", name, _route(scene, model, words, targets, costs))
+                yield scene.object(
+                    model.origin, AIGW_API, "AIGatewayRoute", name, _route(scene, model, words, targets, costs)
+                )
 
 
 def route_names(scene: Scene, model: ir.Model) -> Iterator[tuple[str, list[tuple[int, str]]]]:
@@ -110,7 +115,9 @@ def providers(scene: Scene, secrets: Secrets) -> Iterator[Block]:
 def _provider(scene: Scene, secrets: Secrets, provider: ir.Provider) -> Iterator[Block]:
     name, base = scene.name(provider.name), (*provider.origin, "baseUrl")
     to = address(provider.base_url)
-    where = {"ip": {"address": to.host, "port": to.port}} if to.is_ip else {"fqdn": {"hostname": to.host, "port": to.port}}
+    where = (
+        {"ip": {"address": to.host, "port": to.port}} if to.is_ip else {"fqdn": {"hostname": to.host, "port": to.port}}
+    )
     endpoints = at([Block(provider.origin, where)], base)
     yield scene.object(provider.origin, ENVOY_API, "Backend", name, {"type": "Endpoints", "endpoints": endpoints.value})
     if to.tls:
