@@ -45,6 +45,14 @@ def prefixed_credential(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
             yield provider.credential.origin
 
 
+def prefixed_credential_in_a_vault(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A credential that is sent behind a prefix and kept in a vault, which is not the environment."""
+    for provider in gateway.providers:
+        ref = provider.credential
+        if ref and ref.vault and ref.vault.type != "env" and provider.auth_prefix:
+            yield ref.origin
+
+
 def decorator_and_guard(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A prompt decorator in a gateway that also has a guard."""
     scopes = list(ir.scopes(gateway))
@@ -182,15 +190,19 @@ def several_body_sizes(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
 
 
 def provider_outside_dns(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A provider at an address that means something else elsewhere: loopback, a name of one label, a name that is none."""
+    """A provider at an address that means something else elsewhere: loopback, one label, none at all."""
     for provider in gateway.providers:
-        host = urlsplit(provider.base_url).hostname or ""
+        try:
+            split = urlsplit(provider.base_url)
+            host, _ = split.hostname or "", split.port
+        except ValueError:
+            host = ""
         try:
             outside = ip_address(host).is_loopback
         except ValueError:
             outside = not _DOMAIN.fullmatch(host) or host.endswith(".localhost")
         if outside:
-            yield (*provider.origin, "baseUrl")
+            yield provider.origin
 
 
 _DOMAIN = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]*[a-z0-9])?\.?")
@@ -234,6 +246,14 @@ def counters_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
             count += models * groups * consumers * sum(x is not None for x in (limit.requests, limit.tokens))
             if count > most:
                 yield limit.origin
+
+
+def amount_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """An amount of a limit that is larger than `most`."""
+    for limit in _limits(gateway):
+        for field, amount in (("requests", limit.requests), ("tokens", limit.tokens)):
+            if amount is not None and amount > most:
+                yield (*limit.origin, field)
 
 
 def group_names_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
@@ -288,6 +308,7 @@ _OWN = (
     several_priorities,
     several_targets,
     prefixed_credential,
+    prefixed_credential_in_a_vault,
     decorator_and_guard,
     guard_patterns_over,
     guard_pattern_longer_than,
@@ -313,11 +334,9 @@ _OWN = (
     provider_secret_key_other_than,
     client_secret_key_other_than_its_name,
     counters_over,
+    amount_over,
     group_names_over,
     labels_outside_kubernetes,
     annotations_outside_kubernetes,
 )
-CONDITIONS: Mapping[str, Predicate] = {
-    **{function.__name__.replace("_", "-"): function for function in _OWN},
-    **SHAPES,
-}
+CONDITIONS: Mapping[str, Predicate] = {**{f.__name__.replace("_", "-"): f for f in _OWN}, **SHAPES}

@@ -46,9 +46,9 @@ TRIGGERS: Mapping[str, tuple[str, ...]] = {
 
 
 def usable(scene: Scene, target: ir.Target) -> bool:
-    """Say whether a target can be reached: neither it nor its provider's address is refused."""
+    """Say whether a target can be reached: neither it nor its provider is refused."""
     lost = scene.plan.lost
-    return not lost(target.origin) and not lost((*target.provider.origin, "baseUrl"))
+    return not lost(target.origin) and not lost(target.provider.origin)
 
 
 def names(model: ir.Model) -> list[str]:
@@ -108,7 +108,7 @@ def _backend_ref(scene: Scene, model: ir.Model, target: ir.Target) -> Block:
 def providers(scene: Scene, secrets: Secrets) -> Iterator[Block]:
     """Yield the objects of each provider that can be reached: Backend, its TLS, AIServiceBackend and its credential."""
     for provider in scene.gateway.providers:
-        if not scene.plan.lost((*provider.origin, "baseUrl")):
+        if not scene.plan.lost(provider.origin):
             yield from _provider(scene, secrets, provider)
 
 
