@@ -66,6 +66,11 @@ def milliseconds(seconds: float) -> int:
     return min(max(1, round(seconds * 1000)), LONGEST) if seconds else LONGEST
 
 
+def pathless(name: str) -> bool:
+    """Say whether a name cannot stand in a path: servers and clients take away a part that is empty, `.` or `..`."""
+    return any(part in ("", ".", "..") for part in name.split("/"))
+
+
 # --- Guards and decorators
 
 

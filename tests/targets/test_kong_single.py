@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -184,6 +186,52 @@ def test_one_model_keeps_the_path_of_the_language() -> None:
     assert route["paths"] == ["~/a\\.b/v1/chat/completions$", "~/v1/chat/completions$"]
     assert route["hosts"] == ["llm.example.com", "*.llm.example.com", "other.example.com"]
     assert route["methods"] == ["POST"]
+
+
+NAMES = [
+    "gpt-4.1",
+    "openai/gpt-4o",
+    "a+b(c)",
+    "ft:gpt:org::id",
+    "grüße",
+    "100%",
+    "what?#",
+    "x@y=z&$,;!*'",
+    "[m]",
+    "a\\b^|{}`",
+]
+
+
+@pytest.mark.parametrize("encoded", [True, False])
+def test_a_client_reaches_the_model_that_it_names(encoded: bool) -> None:
+    """Whatever a client leaves unencoded in a path; Kong decodes all but reserved characters before it compares."""
+    models = "".join(
+        f"    - {json.dumps({'name': n, 'targets': [{'provider': 'openai', 'model': 'm'}]})}\n" for n in NAMES
+    )
+    body = output(one(f"  models:\n{models}"), OSS)
+    paths = [p.removeprefix("~") for s in body["services"] for r in s["routes"] for p in r["paths"]]
+    assert len(paths) == len(NAMES) + 1
+    for name, own in zip(NAMES, paths, strict=False):
+        sent = f"/{quote(name, safe='/' if encoded else '/' + UNENCODED)}/v1/chat/completions"
+        seen = re.sub("%([0-9A-F]{2})", _decoded, sent).encode("latin-1").decode()
+        assert [p for p in paths if re.match(p, seen)] == [own], seen
+
+
+UNENCODED = "!*'();:@&=+$,"
+"""What RFC 3986 lets stand in a path, of the reserved characters."""
+
+
+def _decoded(found: re.Match[str]) -> str:
+    """As Kong's tools/uri.lua: reserved characters stay encoded."""
+    c = chr(int(found[1], 16))
+    return found[0] if c in "!*'();:@&=+$,/?%#[]" else c
+
+
+def test_a_name_that_fits_no_path_is_refused() -> None:
+    models = "".join(f"    - {{name: '{n}', targets: [{{provider: openai, model: m}}]}}\n" for n in ("good", "../up"))
+    text = one(f"  models:\n{models}")
+    assert "models.routing" in {x.feature.path for x in built(text, OSS).plan.losses if x.capability.support == "none"}
+    assert [r["name"] for s in output(text, OSS)["services"] for r in s["routes"]] == ["g-good", "g-models"]
 
 
 def test_models_with_other_times_have_a_service_of_their_own() -> None:
