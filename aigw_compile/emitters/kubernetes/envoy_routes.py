@@ -214,6 +214,8 @@ def _each(table: Mapping[str, tuple[Any, ...]], causes: Iterable[str]) -> list[A
 
 
 def counts_tokens(scene: Scene) -> bool:
-    """Say whether any limit that is written counts tokens, so that the calls have to say what they took."""
+    """Say whether calls have to say what they took: for a limit that is written, or for the access log."""
+    if scene.gateway.observability.access_log:
+        return True
     limits = (limit for s in ir.scopes(scene.gateway) for limit in ir.every(s.policies, Limit))
     return any(limit.tokens is not None and not scene.plan.lost(limit.origin) for limit in limits)
