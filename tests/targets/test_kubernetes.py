@@ -19,7 +19,7 @@ from aigw_compile.emitters.kubernetes.objects import address, duration, label, q
 from aigw_compile.plan import asks
 from aigw_compile.project import TargetChoice
 from aigw_compile.source import parse
-from aigw_compile.target import manifest
+from aigw_compile.target import Support, facts, manifest
 from tests import support
 from tests.silence import silent
 from tests.targets.kubernetes_specs import SPECS
@@ -41,6 +41,7 @@ def build(source: compiler.Checked, profile: str) -> compiler.Build:
     return support.build_all_accepted(source, TargetChoice("kubernetes", profile, {}))
 
 
+@functools.cache
 def outputs(name: str, profile: str) -> tuple[list[Any], dict[str, Any]]:
     """The objects, and secrets.json."""
     built = build(checked(name), profile)
@@ -372,3 +373,57 @@ SAME = {
 def test_changing_any_leaf_changes_an_output_or_is_named(name: str, profile: str) -> None:
     choice = TargetChoice("kubernetes", profile, {})
     assert silent(checked(name).source.data, choice) <= SAME.get(name, set())
+
+
+# --- Kong Operator
+
+
+def test_a_bearer_is_put_before_a_key_by_the_pod() -> None:
+    """Variables are sorted by name, and one can only name those before it (Kong Operator 2.2.3, FillContainerEnvs)."""
+    objects, _ = outputs("in-cluster", "kong-operator")
+    deployment = picked(objects, "GatewayConfiguration", "in-cluster")["spec"]["dataPlaneOptions"]["deployment"]
+    env = sorted(deployment["podTemplateSpec"]["spec"]["containers"][0]["env"], key=lambda e: e["name"])
+    known: set[str] = set()
+    composed = 0
+    for variable in env:
+        value = variable.get("value", "")
+        if value.startswith("Bearer "):
+            composed += 1
+            assert value.removeprefix("Bearer $(").removesuffix(")") in known
+        known.add(variable["name"])
+    assert composed == 2
+    assert len(known) == len(env)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_same_plugins_as_for_kong(name: str) -> None:
+    """Each plugin of kong.yml is an object, and hangs where it stood."""
+    kong = support.build_all_accepted(checked(name), TargetChoice("kong", "enterprise-3.15", {})).documents[0].body
+    assert isinstance(kong, dict)
+    objects, _ = outputs(name, "kong-operator")
+    plugins = {o["metadata"]["name"]: o for o in objects if o["kind"] == "KongPlugin"}
+
+    def hung(kind: str, at: str) -> set[tuple[str, str]]:
+        notes = picked(objects, kind, at)["metadata"]["annotations"].get("konghq.com/plugins", "")
+        return {(plugins[n]["plugin"], plugins[n]["instance_name"]) for n in notes.split(",") if n}
+
+    def said(block: Any) -> set[tuple[str, str]]:
+        return {(p["name"], p["instance_name"]) for p in block.get("plugins", ())}
+
+    gateway = checked(name).gateway
+    assert gateway
+    assert said(kong) == hung("Service", f"{gateway.name}-egress")
+    for route in kong["services"][0]["routes"]:
+        assert said(route) == hung("HTTPRoute", label(route["name"])), route["name"]
+    for consumer in kong.get("consumers", ()):
+        assert said(consumer) <= hung("KongConsumer", label(gateway.name, consumer["username"]))
+
+
+def test_a_profile_inherits_the_rows_of_the_target_that_does_its_work() -> None:
+    kong, operator = facts("kong", "enterprise-3.15"), facts("kubernetes", "kong-operator")
+    assert operator.row("models.retries.backoff") == kong.row("models.retries.backoff")
+    assert operator.row("deployment").support is Support.NATIVE
+    assert kong.row("deployment").support is Support.OUTSIDE
+    both = [(c.when, c.feature) for c in operator.conditions]
+    assert both.count(("prefixed-credential", "providers.auth")) == 1
+    assert facts("kubernetes", "envoy-ai-gateway").row("models.retries.backoff").support is Support.NATIVE
