@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 
 from aigw_compile import compiler, secretfiles
-from aigw_compile.diagnostic import Json, Pointer, named, value_at
+from aigw_compile.diagnostic import Pointer, named
 from aigw_compile.document import source_map, text_of
 from aigw_compile.emitters.kubernetes.objects import address, duration, label, quantity
 from aigw_compile.plan import asks
 from aigw_compile.project import TargetChoice
-from aigw_compile.schema import with_defaults
-from aigw_compile.source import Source, parse
-from aigw_compile.target import manifest
+from aigw_compile.source import parse
+from aigw_compile.target import Support, facts, manifest
 from tests import support
+from tests.silence import silent
 from tests.targets.kubernetes_specs import SPECS
 
 PROFILES = [*manifest("kubernetes").profiles]
@@ -41,6 +41,7 @@ def build(source: compiler.Checked, profile: str) -> compiler.Build:
     return support.build_all_accepted(source, TargetChoice("kubernetes", profile, {}))
 
 
+@functools.cache
 def outputs(name: str, profile: str) -> tuple[list[Any], dict[str, Any]]:
     """The objects, and secrets.json."""
     built = build(checked(name), profile)
@@ -359,64 +360,6 @@ def test_every_leaf_is_emitted_or_reported(name: str, profile: str) -> None:
         assert around & (emitted | reported) or len(ask.at) <= 2, named(ask.at, data)
 
 
-OTHER: dict[str, str] = {
-    "rate-limited": "auth-error",
-    "overloaded": "quota-exceeded",
-    "server-error": "auth-error",
-    "timeout": "content-filter",
-    "connect-failure": "bad-response",
-    "minute": "hour",
-    "hour": "minute",
-    "second": "minute",
-    "week": "month",
-    "month": "week",
-    "day": "hour",
-    "consumer": "gateway",
-    "model": "gateway",
-    "group": "gateway",
-    "system": "user",
-    "json": "text",
-    "text": "json",
-}
-
-
-def leaves(data: Json, at: Pointer = ()) -> Iterator[Pointer]:
-    if isinstance(data, dict) and data:
-        for key, inner in data.items():
-            yield from leaves(inner, (*at, key))
-    elif isinstance(data, list) and data:
-        for index, inner in enumerate(data):
-            yield from leaves(inner, (*at, index))
-    else:
-        yield at
-
-
-def changed(value: Json) -> Iterator[Json]:
-    if isinstance(value, bool):
-        yield not value
-    elif isinstance(value, (int, float)):
-        yield value + 1 if isinstance(value, int) else value / 2
-    elif isinstance(value, str):
-        if value in OTHER:
-            yield OTHER[value]
-        elif value[:1].isdigit() and value[-1:] in "smhiM":
-            yield f"{int(value.rstrip('msihMK')[:1]) + 1}{value.lstrip('0123456789')}"
-        else:
-            yield f"{value}x"
-
-
-def mutants(source: Source) -> Iterator[tuple[Pointer, Source]]:
-    """Every leaf with another value, and every leaf left out."""
-    for at in leaves(source.data):
-        for value in changed(value_at(at, source.data)):
-            data = copy.deepcopy(source.data)
-            _at(data, at[:-1])[at[-1]] = value
-            yield at, parse(json.dumps(data), source.file)[0][0]
-        data = copy.deepcopy(source.data)
-        del _at(data, at[:-1])[at[-1]]
-        yield at, parse(json.dumps(data), source.file)[0][0]
-
-
 # What a spec says twice: without it, or with another name there, the same consumers may call.
 # And what a limit counts by says nothing where the whole limit is refused.
 SAME = {
@@ -428,19 +371,59 @@ SAME = {
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("name", ["support-desk", "minimal", "local-models", "in-cluster"])
 def test_changing_any_leaf_changes_an_output_or_is_named(name: str, profile: str) -> None:
-    before = build(checked(name), profile)
-    texts = [text_of(d) for d in before.documents]
-    lost = [x.at for x in before.plan.losses]
-    whole = with_defaults(checked(name).source.data)
-    silent = []
-    for at, source in mutants(checked(name).source):
-        again = compiler.check_document(source)
-        places = [*lost, *(d.at for d in again.diagnostics)]
-        if again.gateway is None or with_defaults(source.data) == whole:
-            continue  # an error says so, or it is the default
-        after = build(again, profile)
-        if [text_of(d) for d in after.documents] == texts:
-            places += [x.at for x in after.plan.losses]
-            if not any(place and at[: len(place)] == place for place in places):
-                silent.append(named(at, checked(name).source.data))
-    assert set(silent) <= SAME.get(name, set())
+    choice = TargetChoice("kubernetes", profile, {})
+    assert silent(checked(name).source.data, choice) <= SAME.get(name, set())
+
+
+# --- Kong Operator
+
+
+def test_a_bearer_is_put_before_a_key_by_the_pod() -> None:
+    """Variables are sorted by name, and one can only name those before it (Kong Operator 2.2.3, FillContainerEnvs)."""
+    objects, _ = outputs("in-cluster", "kong-operator")
+    deployment = picked(objects, "GatewayConfiguration", "in-cluster")["spec"]["dataPlaneOptions"]["deployment"]
+    env = sorted(deployment["podTemplateSpec"]["spec"]["containers"][0]["env"], key=lambda e: e["name"])
+    known: set[str] = set()
+    composed = 0
+    for variable in env:
+        value = variable.get("value", "")
+        if value.startswith("Bearer "):
+            composed += 1
+            assert value.removeprefix("Bearer $(").removesuffix(")") in known
+        known.add(variable["name"])
+    assert composed == 2
+    assert len(known) == len(env)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_the_same_plugins_as_for_kong(name: str) -> None:
+    """Each plugin of kong.yml is an object, and hangs where it stood."""
+    kong = support.build_all_accepted(checked(name), TargetChoice("kong", "enterprise-3.15", {})).documents[0].body
+    assert isinstance(kong, dict)
+    objects, _ = outputs(name, "kong-operator")
+    plugins = {o["metadata"]["name"]: o for o in objects if o["kind"] == "KongPlugin"}
+
+    def hung(kind: str, at: str) -> set[tuple[str, str]]:
+        notes = picked(objects, kind, at)["metadata"]["annotations"].get("konghq.com/plugins", "")
+        return {(plugins[n]["plugin"], plugins[n]["instance_name"]) for n in notes.split(",") if n}
+
+    def said(block: Any) -> set[tuple[str, str]]:
+        return {(p["name"], p["instance_name"]) for p in block.get("plugins", ())}
+
+    gateway = checked(name).gateway
+    assert gateway
+    assert said(kong) == hung("Service", f"{gateway.name}-egress")
+    for route in kong["services"][0]["routes"]:
+        assert said(route) == hung("HTTPRoute", label(route["name"])), route["name"]
+    for consumer in kong.get("consumers", ()):
+        assert said(consumer) <= hung("KongConsumer", label(gateway.name, consumer["username"]))
+
+
+def test_a_profile_inherits_the_rows_of_the_target_that_does_its_work() -> None:
+    kong, operator = facts("kong", "enterprise-3.15"), facts("kubernetes", "kong-operator")
+    assert operator.row("models.retries.backoff") == kong.row("models.retries.backoff")
+    assert operator.row("deployment").support is Support.NATIVE
+    assert kong.row("deployment").support is Support.OUTSIDE
+    both = [(c.when, c.feature) for c in operator.conditions]
+    assert both.count(("prefixed-credential", "providers.auth")) == 1
+    assert facts("kubernetes", "envoy-ai-gateway").row("models.retries.backoff").support is Support.NATIVE

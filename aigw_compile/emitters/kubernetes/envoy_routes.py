@@ -80,7 +80,7 @@ def _route(
 ) -> dict[str, Any]:
     steps = [(*model.origin, "name") if number == 0 else (*model.origin, "aliases", number - 1) for number, _ in words]
     matches = [
-        Block(origin, {"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": at(word, origin).value}]})
+        Block(origin, {"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": word}]})
         for origin, (_, word) in zip(steps, words, strict=True)
     ]
     rule = Block(model.origin, {"matches": matches, "backendRefs": [_backend_ref(scene, model, t) for t in targets]})
@@ -118,8 +118,8 @@ def _provider(scene: Scene, secrets: Secrets, provider: ir.Provider) -> Iterator
     where = (
         {"ip": {"address": to.host, "port": to.port}} if to.is_ip else {"fqdn": {"hostname": to.host, "port": to.port}}
     )
-    endpoints = at([Block(provider.origin, where)], base)
-    yield scene.object(provider.origin, ENVOY_API, "Backend", name, {"type": "Endpoints", "endpoints": endpoints.value})
+    backend = Block(provider.origin, {"type": "Endpoints", "endpoints": at([where], base)})
+    yield scene.object(provider.origin, ENVOY_API, "Backend", name, backend)
     if to.tls:
         spec = {
             "targetRefs": [ref(ENVOY, "Backend", name)],
@@ -196,7 +196,7 @@ def _retry(scene: Scene, model: ir.Model, targets: list[ir.Target]) -> Block:
     block["numAttemptsPerPriority"] = at(tries, *_both(model))
     block["perRetry"] = Block(model.timeouts.origin, {"timeout": duration(model.timeouts.first_byte)})
     pause = {"baseInterval": duration(model.retries.backoff_base), "maxInterval": duration(model.retries.backoff_max)}
-    block["perRetry"]["backOff"] = at(Block(model.retries.origin, pause), model.retries.origin)
+    block["perRetry"]["backOff"] = Block(model.retries.origin, pause)
     if causes:
         codes = _each(CODES, causes)
         triggers = [*_each(TRIGGERS, causes), *(["retriable-status-codes"] if codes else [])]
@@ -214,6 +214,8 @@ def _each(table: Mapping[str, tuple[Any, ...]], causes: Iterable[str]) -> list[A
 
 
 def counts_tokens(scene: Scene) -> bool:
-    """Say whether any limit that is written counts tokens, so that the calls have to say what they took."""
+    """Say whether calls have to say what they took: for a limit that is written, or for the access log."""
+    if scene.gateway.observability.access_log:
+        return True
     limits = (limit for s in ir.scopes(scene.gateway) for limit in ir.every(s.policies, Limit))
     return any(limit.tokens is not None and not scene.plan.lost(limit.origin) for limit in limits)

@@ -92,7 +92,8 @@ def _key(here: Scene, secrets: Secrets, wanted: Wanted) -> Iterator[Block]:
         name, key = here.name(wanted.provider.name), "apiKey"
         secrets.put(name, key, secrets.provider(wanted.provider, credential))
     prefix = wanted.reference.prefix
-    bare = f"AIGW_{variable}" if prefix else variable
+    # The operator sorts the variables by name, and a variable can only name one before it: X_BARE is before X_HEADER.
+    bare = f"{variable.removesuffix('_HEADER')}_BARE" if prefix else variable
     source = {"secretKeyRef": {"name": name, "key": key}}
     yield Block(credential.origin, {"name": bare, "valueFrom": source})
     if prefix:
@@ -138,7 +139,7 @@ def _plugin(here: Scene, plugin: Plugin) -> Block:
     block = plugin.block
     tags = at(",".join(block["tags"]), *block.origins.get("tags", ()))
     root = {"plugin": plugin.name, "instance_name": block["instance_name"], "config": block["config"]}
-    notes = {**_class(here), "konghq.com/tags": tags}
+    notes = {"konghq.com/tags": tags}
     name = plugin_name(plugin)
     return here.object(block.origin, f"{KONG}/v1", "KongPlugin", name, None, root=root, annotations=notes)
 
@@ -162,8 +163,7 @@ def _egress(here: Scene, blocks: Blocks) -> Block:
         "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": 443}],
         "sessionAffinity": "None",
     }
-    name = here.name("egress") if service.timing is None else here.name("egress", service.name)
-    return here.object(service.origins[0], "v1", "Service", name, spec, annotations=notes)
+    return here.object(service.origins[0], "v1", "Service", here.name("egress"), spec, annotations=notes)
 
 
 def _routes(here: Scene, blocks: Blocks, route: Route) -> Iterator[Block]:
@@ -179,7 +179,7 @@ def _routes(here: Scene, blocks: Blocks, route: Route) -> Iterator[Block]:
         for paths in _parts(route.paths, PATHS):
             number += 1
             matches = [_match(path, method) for path in paths for method in route.methods]
-            rule = {"matches": at(matches, *route.paths_from).value, "backendRefs": [backend]}
+            rule = {"matches": matches, "backendRefs": [backend]}
             spec = Block(route.origin, {"parentRefs": [ref(GATEWAY_API, "Gateway", here.gateway.name)]})
             if hosts:
                 spec["hostnames"] = at([*hosts], *route.paths_from)
@@ -216,10 +216,9 @@ def _consumer(here: Scene, secrets: Secrets, blocks: Blocks, consumer: Block) ->
         root["credentials"] = at(
             [*dict.fromkeys(credentials)], *(k.ref.origin for k in blocks.keys if k.consumer.name == name)
         )
-    kong = here.object(
+    yield here.object(
         consumer.origin, f"{KONG}/v1", "KongConsumer", here.name(name), None, root=root, annotations=notes
     )
-    yield kong
 
 
 def _keys(here: Scene, secrets: Secrets, key: kongblocks.Key) -> Iterator[str]:
