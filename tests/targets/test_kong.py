@@ -21,14 +21,10 @@ from aigw_compile.document import text_of
 from aigw_compile.kongblocks.names import model_slugs
 from aigw_compile.plan import fits
 from aigw_compile.policies.limits import Limit
-from aigw_compile.project import TargetChoice
 from aigw_compile.target import manifest
 from tests import support
 from tests.targets import kong_specs
-from tests.targets.kong_specs import PROFILES, SPECS
-
-CHOICES = {profile: TargetChoice("kong", profile, {}) for profile in PROFILES}
-CASES = [pytest.param(name, profile, id=f"{name}-{profile}") for name in SPECS for profile in PROFILES]
+from tests.targets.kong_specs import CASES, CHOICES, PROFILES, SPECS
 
 
 def built(text: str, profile: str) -> compiler.Build:
@@ -251,7 +247,7 @@ LIMIT = st.fixed_dictionaries(
 PLACES = ("gateway", "m1", "m2", "g1", "g2", "c1", "c2")
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(
     st.dictionaries(st.sampled_from(PLACES), st.lists(LIMIT, min_size=1, max_size=2), max_size=5),
     st.sampled_from(PROFILES),
