@@ -157,6 +157,5 @@ SHARED = spec(
 ALL = {"places": PLACES, "counted": COUNTED, "targets": TARGETS, "doors": DOORS, "shared": SHARED}
 EXAMPLES = {f.name: (f / "gateway.yaml").read_text("utf-8") for f in support.EXAMPLES}
 SPECS = {**EXAMPLES, **ALL}
-
 CHOICES = {profile: TargetChoice("kong", profile, {}) for profile in PROFILES}
 CASES = [pytest.param(name, profile, id=f"{name}-{profile}") for name in SPECS for profile in PROFILES]

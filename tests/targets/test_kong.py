@@ -13,6 +13,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aigw_compile import compiler, ir, secretfiles
 from aigw_compile.document import text_of
@@ -22,7 +24,7 @@ from aigw_compile.policies.limits import Limit
 from aigw_compile.target import manifest
 from tests import support
 from tests.targets import kong_specs
-from tests.targets.kong_specs import CASES, CHOICES, SPECS
+from tests.targets.kong_specs import CASES, CHOICES, PROFILES, SPECS
 
 
 def built(text: str, profile: str) -> compiler.Build:
@@ -46,24 +48,33 @@ def plugins(body: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
         yield from ((p, "", consumer["username"]) for p in consumer.get("plugins", ()))
 
 
-def running(body: Any, name: str, route: str, consumer: str) -> dict[str, Any] | None:
+Place = tuple[str, str]
+"""Route and consumer, "" for every one."""
+
+
+def placed(body: Any, name: str, route: str, consumer: str) -> tuple[Place, dict[str, Any]] | None:
     """The one instance of a plugin that Kong runs: route and consumer, consumer, route, neither (plugins_iterator.lua)."""
     found = {(r, c): p["config"] for p, r, c in plugins(body) if p["name"] == name}
     places = ((route, consumer), ("", consumer), (route, ""), ("", ""))
-    return next((found[place] for place in places if place in found), None)
+    return next(((place, found[place]) for place in places if place in found), None)
+
+
+def running(body: Any, name: str, route: str, consumer: str) -> dict[str, Any] | None:
+    """The configuration of that instance."""
+    found = placed(body, name, route, consumer)
+    return found[1] if found else None
 
 
 # --- The target's own judgement
 
 
-@pytest.mark.parametrize(("name", "profile"), CASES)
-def test_kongs_own_schema_code(name: str, profile: str, tmp_path: Path) -> None:
-    if profile != "oss-3.9":
-        return  # the code of Enterprise is not public; its published schemas are asked below
+@pytest.mark.parametrize("name", SPECS)
+def test_kongs_own_schema_code(name: str, tmp_path: Path) -> None:
+    """Of the open-source edition: the code of Enterprise is not public, and its published schemas are asked below."""
     source, lua, shared = os.environ.get("KONG_SRC"), shutil.which("luajit"), support.shared()
     if not source or not lua or not shared:
         pytest.skip("needs luajit, the shared folder, and KONG_SRC with Kong 3.9.3's source")
-    for document in built(SPECS[name], profile).documents:
+    for document in built(SPECS[name], "oss-3.9").documents:
         (tmp_path / document.filename).write_text(text_of(document), "utf-8")
     asked = secretfiles.read(tmp_path)
     secretfiles.write(tmp_path, secretfiles.placeholders(asked))
@@ -165,54 +176,104 @@ SECONDS = {1: "second", 60: "minute", 3600: "hour", 86400: "day", 604800: "week"
 WINDOWS = list(SECONDS.values())
 
 
-def _held(body: Any, unit: str, route: str, consumer: str) -> list[tuple[str, dict[str, int]]]:
-    """What the limiters that run for a call count by, and their numbers."""
-    held = []
-    if unit == "tokens":
-        config = running(body, "ai-rate-limiting-advanced", route, consumer)
-        for policy in config["policies"] if config else ():
+Counts = tuple[bool, bool, str]
+"""By consumer; by model; the group that shares the counter, or ""."""
+
+
+def _held(body: Any, unit: str, route: str, consumer: str) -> Iterator[tuple[Counts, dict[str, int]]]:
+    """What the limiters that run for a call count by, and their numbers. An instance at a route counts for that route."""
+    limiters = {"requests": ("rate-limiting-advanced", "rate-limiting"), "tokens": ("ai-rate-limiting-advanced",)}
+    for plugin in limiters[unit]:
+        found = placed(body, plugin, route, consumer)
+        if not found:
+            continue
+        (at_route, _), config = found
+        by = config.get("limit_by") or config.get("identifier")
+        numbers = {w: config[w] for w in WINDOWS if w in config}
+        if plugin == "rate-limiting-advanced":
+            numbers = {SECONDS[k]: v for k, v in zip(config["window_size"], config["limit"], strict=True)}
+        if plugin == "ai-rate-limiting-advanced":
+            (policy,) = config["policies"]
             by = "consumer" if policy.get("match") else "service"
-            held.append((by, {SECONDS[x["window_size"]]: x["limit"] for x in policy["limits"]}))
-        return held
-    if config := running(body, "rate-limiting-advanced", route, consumer):
-        numbers = zip(config["window_size"], config["limit"], strict=True)
-        held.append((config["identifier"], {SECONDS[size]: number for size, number in numbers}))
-    if config := running(body, "rate-limiting", route, consumer):
-        held.append((config["limit_by"], {w: config[w] for w in WINDOWS if w in config}))
-    return held
+            numbers = {SECONDS[x["window_size"]]: x["limit"] for x in policy["limits"]}
+        group = config.get("namespace", "").partition("-group-")[2]
+        yield (by == "consumer", bool(at_route), group), numbers
+
+
+def assert_limits(text: str, profile: str, unit: str) -> None:
+    """Every limit that applies to a call is in an instance that runs for it and counts the right thing, or is lost."""
+    gateway = compiler.check_text(text).gateway
+    assert gateway
+    build = built(text, profile)
+    body = yaml.safe_load(text_of(build.documents[0]))
+    routes = _routes(gateway)
+    lost = {x.at for x in build.plan.losses if x.capability.support == "none"}
+    for model, consumer in fits.calls(gateway):
+        wanted: dict[Counts, list[Limit]] = {}
+        for scope in fits.applying(gateway, model, consumer):
+            for limit in ir.every(scope.policies, Limit):
+                places = ((*limit.origin, unit), (*limit.origin, "per"))
+                gone = any(place[: len(p)] == p for p in lost for place in places)
+                if getattr(limit, unit) is None or gone:
+                    continue
+                for counter in fits.counters(gateway, scope, limit):
+                    group = next((part.removeprefix("group:") for part in counter if part.startswith("group:")), "")
+                    if not group or (consumer and group in consumer.groups):
+                        counts = ("consumer" in counter, "model" in counter, group)
+                        wanted.setdefault(counts, []).append(limit)
+        held = dict(_held(body, unit, routes[model.name], consumer.name if consumer else ""))
+        assert set(held) == set(wanted), (model.name, consumer and consumer.name)
+        for counts, limits in wanted.items():
+            for window, number in _minimum(limits, unit).items():
+                longer = [held[counts][w] for w in WINDOWS[WINDOWS.index(window) :] if w in held[counts]]
+                assert min(longer) <= number
+                assert held[counts].get(window, number) == number
+            assert set(held[counts]) <= {limit.per for limit in limits}
 
 
 @pytest.mark.parametrize(("name", "profile"), CASES)
 @pytest.mark.parametrize("unit", ["requests", "tokens"])
 def test_every_limit_that_applies_is_in_the_instance_that_runs(name: str, profile: str, unit: str) -> None:
-    checked = compiler.check_text(SPECS[name])
-    gateway = checked.gateway
-    assert gateway
-    build = built(SPECS[name], profile)
-    body = yaml.safe_load(text_of(build.documents[0]))
-    routes = _routes(gateway)
-    lost = {(*x.at,) for x in build.plan.losses if x.capability.support == "none"}
-    for model, consumer in fits.calls(gateway):
-        if consumer and not ir.may_call(model, consumer):
-            continue
-        wanted: dict[str, list[Limit]] = {}
-        for scope in fits.applying(gateway, model, consumer):
-            for limit in ir.every(scope.policies, Limit):
-                place = (*limit.origin, unit)
-                if getattr(limit, unit) is None or any(place[: len(p)] == p for p in lost):
-                    continue
-                if (*limit.origin, "per") in lost:
-                    continue
-                for counter in fits.counters(gateway, scope, limit):
-                    wanted.setdefault("consumer" if "consumer" in counter else "service", []).append(limit)
-        held = dict(_held(body, unit, routes[model.name], consumer.name if consumer else ""))
-        assert set(held) == set(wanted), (model.name, consumer and consumer.name)
-        for by, limits in wanted.items():
-            for window, number in _minimum(limits, unit).items():
-                longer = [held[by][w] for w in WINDOWS[WINDOWS.index(window) :] if w in held[by]]
-                assert min(longer) <= number
-                assert held[by].get(window, number) == number
-            assert set(held[by]) <= {limit.per for limit in limits}
+    assert_limits(SPECS[name], profile, unit)
+
+
+LIMIT = st.fixed_dictionaries(
+    {"per": st.sampled_from(WINDOWS), "requests": st.integers(1, 5)},
+    optional={
+        "tokens": st.integers(1, 5),
+        "by": st.lists(st.sampled_from(["gateway", "consumer", "group", "model"]), min_size=1, max_size=2, unique=True),
+    },
+)
+PLACES = ("gateway", "m1", "m2", "g1", "g2", "c1", "c2")
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    st.dictionaries(st.sampled_from(PLACES), st.lists(LIMIT, min_size=1, max_size=2), max_size=5),
+    st.sampled_from(PROFILES),
+)
+def test_any_limits_at_any_places(limits: dict[str, list[dict[str, Any]]], profile: str) -> None:
+    def policies(place: str) -> dict[str, Any]:
+        named = [{"name": f"{place}-{i}", **limit} for i, limit in enumerate(limits.get(place, ()))]
+        return {"policies": {"limits": named}} if named else {}
+
+    provider = {"name": "p", "type": "vllm", "baseUrl": "http://vllm.internal:8000/v1"}
+    keys = [{"apiKey": {"env": "KEY"}}]
+    body = {
+        "providers": [provider],
+        "models": [{"name": n, "targets": [{"provider": "p", "model": n}], **policies(n)} for n in ("m1", "m2")],
+        "auth": {"apiKey": {"headers": ["x-key"]}},
+        "consumerGroups": [{"name": n, **policies(n)} for n in ("g1", "g2")],
+        "consumers": [
+            {"name": "c1", "groups": ["g1", "g2"], "credentials": keys, **policies("c1")},
+            {"name": "c2", "groups": ["g2"], "credentials": [{"apiKey": {"env": "KEY2"}}], **policies("c2")},
+            {"name": "c3", "credentials": [{"apiKey": {"env": "KEY3"}}]},
+        ],
+        **policies("gateway"),
+    }
+    head = {"apiVersion": "aigw.dev/v1alpha1", "kind": "AIGateway", "metadata": {"name": "g"}}
+    for unit in ("requests", "tokens"):
+        assert_limits(json.dumps({**head, "spec": body}), profile, unit)
 
 
 def _routes(gateway: ir.Gateway) -> dict[str, str]:
