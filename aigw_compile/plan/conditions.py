@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -256,20 +256,63 @@ def amount_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
                 yield (*limit.origin, field)
 
 
-def group_names_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """Limits on a group whose members' names together are longer than `most` characters."""
-    long = {
-        g.name
+def selectors_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """Limits that have to tell names apart which, as one pattern, are longer than `most` characters."""
+
+    def long(names: Iterable[str]) -> bool:
+        return len("|".join(map(re.escape, names))) + len("^()$") > most
+
+    models = {m.name for m in gateway.models if long([m.name, *m.aliases])}
+    keys = {c.name: [client_id(c, n) for n in range(len(c.credentials))] for c in gateway.consumers}
+    members = {
+        g.name: [k for c in gateway.consumers if g.name in c.groups for k in keys[c.name]]
         for g in gateway.consumer_groups
-        if sum(
-            len(client_id(c, n)) + 1 for c in gateway.consumers if g.name in c.groups for n in range(len(c.credentials))
-        )
-        > most
     }
+    groups = {name for name, ids in members.items() if long(ids)}
+    consumers = {name for name, ids in keys.items() if long(ids)}
     for scope in ir.scopes(gateway):
+        placed = scope.name in {"model": models, "group": groups, "consumer": consumers}.get(scope.kind, ())
         for limit in ir.every(scope.policies, Limit):
-            if (scope.kind == "group" and scope.name in long) or ("group" in limit.by and long):
+            wide = {"model": models, "group": groups, "consumer": consumers}
+            if placed or any(found for kind, found in wide.items() if kind in limit.by and kind != scope.kind):
                 yield limit.origin
+
+
+def hostnames_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """Host names, where all listeners together have more than `most`."""
+    if sum(max(1, len(x.hostnames)) for x in gateway.listeners) > most:
+        yield from ((*x.origin, "hostnames") for x in gateway.listeners if x.hostnames)
+
+
+def listeners_of_one_port(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A listener whose port and host name another one before it has, at another address."""
+    taken: set[tuple[int, str]] = set()
+    for own in gateway.listeners:
+        mine = {(own.port, host) for host in own.hostnames or ("",)}
+        if mine & taken:
+            yield own.origin
+        taken |= mine
+
+
+def tls_to_an_address(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A provider that is reached by TLS at an IP address."""
+    for provider in gateway.providers:
+        try:
+            split = urlsplit(provider.base_url)
+            ip_address(split.hostname or "")
+        except ValueError:
+            continue
+        if split.scheme == "https":
+            yield provider.origin
+
+
+def names_longer_than_a_path(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A name of a model that, with everything but letters and digits escaped, can be longer than `most` characters."""
+    bases = max(len(x.base_path) for x in gateway.listeners) * 2
+    for model in gateway.models:
+        for name, place in ((model.name, "name"), *((alias, "aliases") for alias in model.aliases)):
+            if bases + sum(1 if c.isalnum() and c.isascii() else 14 for c in name) + 40 > most:
+                yield (*model.origin, place)
 
 
 def labels_outside_kubernetes(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
@@ -335,7 +378,11 @@ _OWN = (
     client_secret_key_other_than_its_name,
     counters_over,
     amount_over,
-    group_names_over,
+    selectors_over,
+    hostnames_over,
+    listeners_of_one_port,
+    tls_to_an_address,
+    names_longer_than_a_path,
     labels_outside_kubernetes,
     annotations_outside_kubernetes,
 )
