@@ -13,7 +13,7 @@ from aigw_compile.document import Block, at
 from aigw_compile.emitters.kubernetes.envoy_routes import CONSUMER_HEADER, ENVOY_API, MODEL_HEADER, TOTAL, names
 from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, ref
 from aigw_compile.emitters.kubernetes.secrets import Secrets
-from aigw_compile.plan.conditions import client_id
+from aigw_compile.plan.bounds import client_id
 from aigw_compile.policies.limits import Limit
 
 VALUES = 256
