@@ -1,11 +1,11 @@
 """A gateway and its plan to Kong's services, routes, consumers and plugin blocks, for whatever format holds them.
 
-    blocks = kongblocks.make(gateway, plan, EDITIONS["oss-3.9"])
-    blocks.services, .routes    names, paths, times; no plugin
-    blocks.plugins              each with the name of its route and of its consumer; "" is every one
-    blocks.consumers            username, acls; no keys: those are asked for by `blocks.credentials`
-    blocks.vaults               vault entities
-    blocks.environment          KONG_* variables for what a declarative configuration cannot hold
+blocks = kongblocks.make(gateway, plan, EDITIONS["oss-3.9"])
+blocks.services, .routes    names, paths, times; no plugin
+blocks.plugins              each with the name of its route and of its consumer; "" is every one
+blocks.consumers            username, acls; no keys: those are asked for by `blocks.credentials`
+blocks.vaults               vault entities
+blocks.environment          KONG_* variables for what a declarative configuration cannot hold
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ def _rate_limiting_advanced(
         origin,
         {
             "limit": at([*windows.values()], *every),
-            "window_size": at([SECONDS[w] for w in windows], *(p[:-1] + ("per",) for p in every)),
+            "window_size": at([SECONDS[w] for w in windows], *((*p[:-1], "per") for p in every)),
             "window_type": "fixed",
             "identifier": "consumer" if "consumer" in counter else "service",
             "strategy": "local",

@@ -54,15 +54,19 @@ def routes(gateway: ir.Gateway) -> tuple[Route, ...]:
             paths = tuple(names.only_path(base, CHAT) for base in bases)
             plain = tuple(f"{base}{CHAT}" for base in bases)
         else:
-            paths = tuple(names.path(base, name) for base in bases for name, _ in public)
-            plain = tuple(f"{base}/{name}{CHAT}" for base in bases for name, _ in public)
+            fit = [name for name, _ in public if not fits.pathless(name)]
+            paths = tuple(names.path(base, name) for base in bases for name in fit)
+            plain = tuple(f"{base}/{name}{CHAT}" for base in bases for name in fit)
         name = f"{gateway.name}-{slugs[model.name]}"
         origins = (*listeners, *(place for _, place in public))
-        made.append(Route(name, model, ("POST",), paths, hosts, model.origin, origins, plain))
+        if paths:  # a route without a path would take every call
+            made.append(Route(name, model, ("POST",), paths, hosts, model.origin, origins, plain))
     paths = tuple(names.only_path(base, MODELS) for base in bases)
     taken = {route.name for route in made}
     listed = Route(
-        next(n for n in (f"{gateway.name}-models", f"{gateway.name}-models-list", f"{gateway.name}-v1") if n not in taken),
+        next(
+            n for n in (f"{gateway.name}-models", f"{gateway.name}-models-list", f"{gateway.name}-v1") if n not in taken
+        ),
         None,
         ("GET",),
         paths,
@@ -81,7 +85,8 @@ def services(gateway: ir.Gateway, edition: Edition) -> tuple[Service, ...]:
         return (Service(gateway.name, None, listed, (("spec", "models"),)),)
     groups: dict[fits.Timing, list[Route]] = {}
     for route in listed:
-        groups.setdefault(fits.timing(route.model) if route.model else next(iter(groups)), []).append(route)
+        times = fits.timing(route.model) if route.model else next(iter(groups), fits.timing(gateway.models[0]))
+        groups.setdefault(times, []).append(route)
     made = []
     for number, (timing, mine) in enumerate(groups.items()):
         name = gateway.name if len(groups) == 1 else f"{gateway.name}-service-{number + 1}"

@@ -38,9 +38,7 @@ def watch(gateway: ir.Gateway, plan: Plan) -> Iterator[Plugin]:
         yield make("opentelemetry", f"{gateway.name}-traces", config)
     log = seen.access_log
     if log and log.format == "json" and not plan.lost(log.origin):
-        yield make(
-            "file-log", f"{gateway.name}-log", Block(log.origin, {"path": "/dev/stdout", "reopen": False})
-        )
+        yield make("file-log", f"{gateway.name}-log", Block(log.origin, {"path": "/dev/stdout", "reopen": False}))
 
 
 def environment(gateway: ir.Gateway) -> Block:

@@ -66,6 +66,11 @@ def milliseconds(seconds: float) -> int:
     return min(max(1, round(seconds * 1000)), LONGEST) if seconds else LONGEST
 
 
+def pathless(name: str) -> bool:
+    """Say whether a name cannot stand in a path: servers and clients take away a part that is empty, `.` or `..`."""
+    return any(part in ("", ".", "..") for part in name.split("/"))
+
+
 # --- Guards and decorators
 
 
@@ -216,9 +221,12 @@ def _concerns(counter: Counter, consumer: ir.Consumer | None) -> bool:
 
 
 def limits_too_much(
-    gateway: ir.Gateway, unit: str, slots: Sequence[Sequence[str]], groups: bool, gateway_wide: bool
+    gateway: ir.Gateway, unit: str, slots: Sequence[Sequence[str]], groups: bool, gateway_wide: bool, only: bool
 ) -> tuple[Pointer, ...]:
-    """Return the places of the limits on `unit` that `placed` leaves out: the limit, or its number where it has both."""
+    """Return the places of the limits on `unit` that `placed` leaves out: the limit, or its number where it has both.
+
+    `only`: nothing but `unit` is ever limited, so that the whole limit is gone.
+    """
     held = placed(gateway, unit, slots, groups, gateway_wide)
     lost = []
     for scope in ir.scopes(gateway):
@@ -228,7 +236,7 @@ def limits_too_much(
             wanted = counters(gateway, scope, limit) if getattr(limit, unit) is not None else ()
             kept = {p.counter for p in held if limit in p.limits}
             if any(c not in kept and _anybody(gateway, c) for c in wanted):
-                alone = limit.requests is None or limit.tokens is None
+                alone = only or limit.requests is None or limit.tokens is None
                 lost.append(limit.origin if alone else (*limit.origin, unit))
     return tuple(lost)
 

@@ -83,6 +83,15 @@ def env_names_not_in_capitals(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
             yield key.origin
 
 
+def names_unfit_for_a_path(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A model name or alias that cannot stand in a path, in a gateway with several models."""
+    if len(gateway.models) > 1:
+        for model in gateway.models:
+            if fits.pathless(model.name):
+                yield (*model.origin, "name")
+            yield from ((*model.origin, "aliases", i) for i, name in enumerate(model.aliases) if fits.pathless(name))
+
+
 def several_listeners(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """More than one listener."""
     if len(gateway.listeners) > 1:
@@ -102,11 +111,12 @@ def groups_without_members(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
 
 
 def limits_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, Any]) -> Iterator[Pointer]:
-    """A limit that finds no limiter (see fits.placed for `unit`, `slots`, `groups` and `gatewayWide`)."""
+    """A limit that finds no limiter (see fits.limits_too_much for `unit`, `slots`, `groups`, `gatewayWide` and `only`)."""
     wide = than["gatewayWide"]
     if wide == "with-equal-timeouts":
         wide = len({fits.timing(m) for m in gateway.models}) == 1
-    yield from fits.limits_too_much(gateway, than["unit"], than["slots"], than["groups"], bool(wide))
+    only = bool(than.get("only"))
+    yield from fits.limits_too_much(gateway, than["unit"], than["slots"], than["groups"], bool(wide), only)
 
 
 def guards_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, int]) -> Iterator[Pointer]:
@@ -174,6 +184,7 @@ SHAPES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         vaults_of_type,
         provider_secrets_from,
         env_names_not_in_capitals,
+        names_unfit_for_a_path,
         several_listeners,
         policies_of_nobody,
         groups_without_members,

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from tests import support
+
+PROFILES = ("oss-3.9", "enterprise-3.15")
+
 HEAD = "apiVersion: aigw.dev/v1alpha1\nkind: AIGateway\nmetadata: {name: g}\nspec:\n"
 OPENAI = "  providers: [{name: openai, type: openai, auth: {apiKey: {env: OPENAI_API_KEY}}}]\n"
 KEYS = "  auth: {apiKey: {headers: [authorization, x-api-key]}}\n"
@@ -117,7 +121,10 @@ DOORS = spec(
   listeners:
     - {name: a, port: 8080, address: 127.0.0.1, hostnames: [llm.example.com, "*.llm.example.com"], basePath: /a.b, maxBodySize: 2Mi}
     - {name: b, port: 8081, hostnames: [other.example.com], maxBodySize: 1Mi}
-  models: [{name: gpt-4o, targets: [{provider: openai, model: gpt-4o}], policies: {promptGuard: {allow: [weather], scope: last, roles: [user]}}}]
+  models:
+    - name: gpt-4o
+      targets: [{provider: openai, model: gpt-4o}]
+      policies: {promptGuard: {allow: [weather], scope: last, roles: [user]}}
   auth: {apiKey: {headers: [X-Key]}}
   consumers: [{name: only, credentials: [{apiKey: {env: ONLY_KEY}}]}]
   observability: {tracing: {otlp: {endpoint: "http://otel:4318/", sampling: 0.5}}, accessLog: {payloads: true}}
@@ -130,7 +137,9 @@ SHARED = spec(
     OPENAI
     + KEYS
     + """
-  models: [{name: chat, targets: [{provider: openai, model: chat}], access: {deny: {groups: [team]}}}, {name: b, targets: [{provider: openai, model: b}]}]
+  models:
+    - {name: chat, targets: [{provider: openai, model: chat}], access: {deny: {groups: [team]}}}
+    - {name: b, targets: [{provider: openai, model: b}]}
   consumerGroups:
     - {name: team, policies: {limits: [{name: shared, by: [group], per: week, requests: 9000, tokens: 80000}]}}
     - {name: nobody, policies: {limits: [{name: unused, per: day, requests: 3}]}}
@@ -143,3 +152,5 @@ SHARED = spec(
 """A counter that the members of a group share, a group without members, access by deny."""
 
 ALL = {"places": PLACES, "counted": COUNTED, "targets": TARGETS, "doors": DOORS, "shared": SHARED}
+EXAMPLES = {f.name: (f / "gateway.yaml").read_text("utf-8") for f in support.EXAMPLES}
+SPECS = {**EXAMPLES, **ALL}
