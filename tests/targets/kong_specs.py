@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from aigw_compile.project import TargetChoice
 from tests import support
 
 PROFILES = ("oss-3.9", "enterprise-3.15")
@@ -154,3 +157,6 @@ SHARED = spec(
 ALL = {"places": PLACES, "counted": COUNTED, "targets": TARGETS, "doors": DOORS, "shared": SHARED}
 EXAMPLES = {f.name: (f / "gateway.yaml").read_text("utf-8") for f in support.EXAMPLES}
 SPECS = {**EXAMPLES, **ALL}
+
+CHOICES = {profile: TargetChoice("kong", profile, {}) for profile in PROFILES}
+CASES = [pytest.param(name, profile, id=f"{name}-{profile}") for name in SPECS for profile in PROFILES]

@@ -19,14 +19,10 @@ from aigw_compile.document import text_of
 from aigw_compile.kongblocks.names import model_slugs
 from aigw_compile.plan import fits
 from aigw_compile.policies.limits import Limit
-from aigw_compile.project import TargetChoice
 from aigw_compile.target import manifest
 from tests import support
 from tests.targets import kong_specs
-from tests.targets.kong_specs import PROFILES, SPECS
-
-CHOICES = {profile: TargetChoice("kong", profile, {}) for profile in PROFILES}
-CASES = [pytest.param(name, profile, id=f"{name}-{profile}") for name in SPECS for profile in PROFILES]
+from tests.targets.kong_specs import CASES, CHOICES, SPECS
 
 
 def built(text: str, profile: str) -> compiler.Build:
