@@ -78,6 +78,8 @@ def _ready(state: dict[str, Any]) -> None:
     for name, url in state["listeners"].items():
         click.echo(f"listener {name}: {url}")
     click.echo(f"operations: {state['operations']}")
+    if state["metrics"] != state["operations"]:
+        click.echo(f"metrics: {state['metrics']}")
     for consumer, key in state.get("keys", {}).items():
         click.echo(f"key of {consumer}: {key}")
     click.echo(json.dumps({"ready": True}))
