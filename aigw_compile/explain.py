@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from textwrap import fill
 from typing import Any
 
@@ -14,7 +15,7 @@ from aigw_compile.document import lines_of, source_map
 from aigw_compile.mask import scrub, shown
 from aigw_compile.rules import RULES
 from aigw_compile.schema import field, with_defaults
-from aigw_compile.target import TARGETS, Support, facts, features, manifest
+from aigw_compile.target import TARGETS, Support, TargetFacts, facts, features, manifest
 
 PLAN_CODES: Mapping[str, tuple[str, str, str]] = {
     "AIG6900": (
@@ -26,7 +27,8 @@ PLAN_CODES: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def codes() -> dict[str, tuple[str, str, str]]:
+@cache
+def codes() -> Mapping[str, tuple[str, str, str]]:
     """Return every code: (severity, title, page)."""
     table: dict[str, tuple[str, str, str]] = {}
     for code, (severity, title, page) in source.CODES.items():
@@ -41,18 +43,20 @@ def codes() -> dict[str, tuple[str, str, str]]:
     return dict(sorted(table.items()))
 
 
+@cache
+def _columns() -> tuple[TargetFacts, ...]:
+    return tuple(facts(name, profile) for name in TARGETS for profile in manifest(name).profiles)
+
+
 def _loss_page(path: str) -> str:
     lines = [f"Feature `{path}`:"]
-    for name in TARGETS:
-        for profile in manifest(name).profiles:
-            target = facts(name, profile)
-            row = target.row(path)
-            tail = f": {row.note}" if row.note else ""
-            if row.nearest:
-                tail += f" (nearest: {row.nearest})"
-            lines.append(f"  {target.title}: {row.support.value}{tail}")
-    security = any(f.security for f in features().values() if f.path == path)
-    key = "acceptSecurity" if security else "accept"
+    for target in _columns():
+        row = target.row(path)
+        tail = f": {row.note}" if row.note else ""
+        if row.nearest:
+            tail += f" (nearest: {row.nearest})"
+        lines.append(f"  {target.title}: {row.support.value}{tail}")
+    key = "acceptSecurity" if features()[path].security else "accept"
     lines += [
         "",
         f"A loss is an error until it is accepted, with a reason, in targets.TARGET.{key} of aigw-compile.yaml.",

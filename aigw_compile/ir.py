@@ -162,6 +162,10 @@ class Model(NamedTuple):
         reachable = [t for t in self.targets if t.weight > 0]
         return tuple(tuple(t for t in reachable if t.priority == p) for p in sorted({t.priority for t in reachable}))
 
+    def first(self) -> Target | None:
+        """The target that a gateway with one upstream per model calls: the heaviest of the first priority."""
+        return max(self.priorities()[0], key=lambda t: t.weight) if self.priorities() else None
+
 
 class ConsumerGroup(NamedTuple):
     name: str

@@ -20,7 +20,7 @@ def pruned(
 ) -> dict[str, Any] | None:
     """Return a deep copy without what the errors point at, and without what cannot be without it; None if nothing is left.
 
-    A broken item of a list becomes None, so that the places of the others stay what they are.
+    A broken object in a list becomes None, so that the places of the others stay what they are; a broken word is gone.
     """
     if not isinstance(data, dict):
         return None
@@ -34,8 +34,21 @@ def pruned(
         places.discard(())
         if not places:
             break
+    _close_up(copy)
     whole = isinstance(copy.get("spec"), dict) and isinstance(copy.get("metadata"), dict)
     return copy if whole and not places else None
+
+
+def _close_up(data: Any) -> None:
+    """Take the holes out of lists of words: nothing is said about a word by its position."""
+    if isinstance(data, dict):
+        for inner in data.values():
+            _close_up(inner)
+    elif isinstance(data, list):
+        if not any(isinstance(item, (dict, list)) for item in data):
+            data[:] = [item for item in data if item is not None]
+        for item in data:
+            _close_up(item)
 
 
 def _drop(data: Any, at: Pointer) -> None:

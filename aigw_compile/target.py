@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from aigw_compile import data
 from aigw_compile.source import parse
 
-TARGETS = ("envoy", "proxy")
+TARGETS = ("kong", "envoy", "kubernetes", "proxy")
 """Every target there is, in the order in which they are built and shown. One name, one folder in targets/, one emitter."""
 
 
@@ -130,7 +130,17 @@ def prefixes(path: str) -> Iterator[str]:
 @cache
 def manifest(name: str) -> Manifest:
     """Read targets/NAME/target.yaml. Raises KeyError or ValueError where our own file is wrong."""
-    raw = _read(f"{name}/target.yaml")
+    return _manifest(name, _read(f"{name}/target.yaml"))
+
+
+@cache
+def head(name: str) -> Manifest:
+    """Read what stands before `capabilities:` in target.yaml: profiles and options, in a tenth of the time, for `lint`."""
+    text = (data.folder("targets") / name / "target.yaml").read_text("utf-8")
+    return _manifest(name, parse(text.partition("\ncapabilities:")[0], name)[0][0].data)
+
+
+def _manifest(name: str, raw: Any) -> Manifest:
     options = {
         key: Option(tuple(str(v) for v in o["values"]), str(o["default"])) for key, o in raw.get("options", {}).items()
     }
@@ -143,15 +153,31 @@ def facts(name: str, profile: str = "", options: Mapping[str, str] | None = None
     profile = profile or m.default_profile
     chosen = {key: (options or {}).get(key, option.default) for key, option in m.options.items()}
     variants = (profile, *(f"{key}={value}" for key, value in chosen.items()))
-    rows = {path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))}
-    conditions = tuple(
+    mine = {path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))}
+    own = tuple(
         Condition(c["if"], c.get("than"), c["feature"], _capability(row))
         for c in m.raw.get("conditions", ())
         if (row := _variant({k: v for k, v in c.items() if k not in ("if", "than", "feature")}, variants))
     )
+    rows, conditions = _inherited(m, profile, mine, own)
     title = f"{m.title} {m.profiles[profile]}".strip()
     settings = m.raw.get("settings", {})
     return TargetFacts(name, title, profile, chosen, rows, conditions, m.raw.get("identity", {}), settings)
+
+
+def _inherited(
+    m: Manifest, profile: str, rows: Mapping[str, Capability], own: tuple[Condition, ...]
+) -> tuple[Mapping[str, Capability], tuple[Condition, ...]]:
+    """Put the rows of a profile over those of the target that does its work: `inherits: {PROFILE: {target, profile}}`.
+
+    An own row wins over an inherited one of the same path, an own condition over one with the same predicate and feature.
+    """
+    source = m.raw.get("inherits", {}).get(profile)
+    if not source:
+        return rows, own
+    base = facts(source["target"], source["profile"])
+    taken = {(c.when, c.feature) for c in own}
+    return {**base.rows, **rows}, (*(c for c in base.conditions if (c.when, c.feature) not in taken), *own)
 
 
 def _variant(rule: Mapping[str, Any], variants: tuple[str, ...]) -> Mapping[str, Any] | None:

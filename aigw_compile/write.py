@@ -28,9 +28,12 @@ def as_json(documents: Iterable[Document]) -> tuple[Document, ...]:
     renamed = {d.filename: str(Path(d.filename).with_suffix(".json")) for d in documents}
 
     def follow(value: Any) -> Any:
-        """secrets.json names the file that it changes: by its new name."""
+        """secrets.json names the file that it changes, and what it writes: both by their new names."""
+        if isinstance(value, dict) and value.get("from") in renamed:
+            path = str(Path(value["path"]).with_suffix(".json"))
+            return {**value, "from": renamed[value["from"]], "path": path}
         if isinstance(value, dict):
-            return {k: renamed.get(v, v) if k == "from" else follow(v) for k, v in value.items()}
+            return {k: follow(v) for k, v in value.items()}
         return [follow(v) for v in value] if isinstance(value, list) else value
 
     return tuple(

@@ -22,8 +22,8 @@ from aigw_compile.render.changes import LONGEST, as_data, markdown, text
 from aigw_compile.schema import with_defaults
 from aigw_compile.source import parse
 from aigw_compile.target import facts
+from tests.silence import leaves, others
 from tests.support import ROOT, build_all_accepted
-from tests.test_laws import changed, leaves
 
 DESK = (ROOT / "examples/support-desk/gateway.yaml").read_text()
 
@@ -156,7 +156,7 @@ def mutants() -> list[tuple[int, tuple[Any, ...], Any]]:
             value = spec
             for step in at:
                 value = value[step]
-            found += [(number, at, other) for other in changed(value, at)]
+            found += [(number, at, other) for other in others(value)]
     return found
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from aigw_compile.project import Accept
 from aigw_compile.reading import open_project
+from aigw_compile.target import TARGETS, head, manifest
 
 SPEC = (Path(__file__).parents[1] / "examples/minimal/gateway.yaml").read_text()
 
@@ -56,6 +57,16 @@ def test_a_file_argument_means_that_file(tmp_path: Path) -> None:
     tree(tmp_path, {"aigw-compile.yaml": "", "a.yaml": spec("a"), "b.yaml": spec("b")})
     assert names(tmp_path, "b.yaml") == ["b"]
     assert open_project([tmp_path / "b.yaml"]).project.root == tmp_path
+
+
+def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path) -> None:
+    outside = tree(tmp_path / "outside", {"secret.yaml": spec("secret")})
+    root = tree(tmp_path / "root", {"aigw-compile.yaml": "", "a.yaml": spec("a")})
+    (root / "b.yaml").symlink_to(outside / "secret.yaml")
+    (root / "c.yaml").symlink_to(root / "a.yaml")
+    (root / "folder").symlink_to(outside)
+    assert names(root) == ["a", "a"]
+    assert codes(root) == ["AIG0106"]
 
 
 def test_sources_narrow_what_is_read(tmp_path: Path) -> None:
@@ -116,6 +127,11 @@ def test_mistakes_in_the_project_file(tmp_path: Path, text: str, code: str | Non
     assert code is None or found.code == code
     assert found.span
     assert found.span.file == "aigw-compile.yaml"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_profiles_and_options_stand_before_the_capabilities(name: str) -> None:
+    assert (head(name).profiles, head(name).options) == (manifest(name).profiles, manifest(name).options)
 
 
 @pytest.mark.parametrize(

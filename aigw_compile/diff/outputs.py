@@ -16,14 +16,18 @@ from aigw_compile.target import TargetFacts
 def explained(
     old: Mapping[str, Json], new: Mapping[str, Json], facts: TargetFacts, changes: Sequence[Change]
 ) -> Iterator[TargetChange]:
+    """Yield every difference; what target.yaml calls derived (a digest of the whole) says nothing and is passed over."""
+    derived = facts.settings.get("derived", ())
     for filename in sorted({*old, *new}):
         if filename == "secrets.json":
             continue
         sides = (_Origins(old.get(filename)), _Origins(new.get(filename)))
-        pairs = _documents(old.get(filename), new.get(filename), facts.identity, filename, (), ())
+        pairs = _documents(old.get(filename), new.get(filename), facts.identity, "", (), ())
         for op, place, before, after, at_old, at_new in pairs:
+            if f"{filename}: {place}" in derived:
+                continue
             causes = _causes(changes, sides, at_old, at_new)
-            yield TargetChange(op, place, _short(before), _short(after), causes)
+            yield TargetChange(op, f"{filename}: {place}" if place else filename, _short(before), _short(after), causes)
 
 
 class _Origins:

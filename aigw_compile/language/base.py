@@ -86,9 +86,8 @@ Duration = Annotated[
     str, Field(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", json_schema_extra={"x-aigw-unit": "duration"})
 ]
 Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(k|M|G|Ki|Mi|Gi)?$", json_schema_extra={"x-aigw-unit": "size"})]
-_HOST = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
-_PORT = r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
-Url = Annotated[str, Field(pattern=rf"^https?://{_HOST}{_PORT}(/[^\s?#]*)?$", json_schema_extra={"x-aigw-unit": "url"})]
-"""No user and password: a credential does not stand in a URL. A port is a port, so that whoever splits a URL can."""
+_HOST = r"([^\s/?#@]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s/?#:@\[\]]+)(:[0-9]{1,5})?"
+Url = Annotated[str, Field(pattern=rf"^https?://{_HOST}(/[^\s?#]*)?$", json_schema_extra={"x-aigw-unit": "url"})]
+"""What stands where a port does is a number, so that whoever splits a URL can; rules say what else is wrong with one."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Pattern = Annotated[str, Field(min_length=1, json_schema_extra={"x-aigw-unit": "re2"})]

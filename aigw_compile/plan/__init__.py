@@ -99,7 +99,7 @@ def _losses(gateway: ir.Gateway, written: Json, facts: TargetFacts) -> Iterator[
     def once(path: str, capability: Capability, at: Pointer) -> Iterator[tuple[Feature, Capability, Pointer]]:
         if capability.support not in (Support.NATIVE, Support.EMULATED) and (path, at) not in seen:
             seen.add((path, at))
-            yield feature(path), capability, at
+            yield feature(path.partition("#")[0]), capability, at
 
     for ask in asks(written):
         for row in _rows(ask.path, facts):

@@ -55,9 +55,6 @@ def base_url_malformed(data: Json) -> Findings:
     bad:
         providers: [{name: openai, type: vllm, baseUrl: "http://127.0.0.1:8000/v1/chat/completions"}]
 
-    bad:
-        providers: [{name: openai, type: vllm, baseUrl: "http://127.0.0.1:80000/v1"}]
-
     good:
         providers: [{name: openai, type: vllm, baseUrl: "http://127.0.0.1:8000/v1"}]
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -219,7 +220,7 @@ def remote_cluster(origin: tuple[str | int, ...], name: str, url: str, ca_file: 
     parts = urlsplit(url)
     host = parts.hostname or ""
     secure = parts.scheme == "https"
-    port = parts.port or (443 if secure else 80)
+    port = _port(parts.netloc) or (443 if secure else 80)
     cluster = Block(
         origin,
         {
@@ -254,6 +255,12 @@ def remote_cluster(origin: tuple[str | int, ...], name: str, url: str, ca_file: 
             fields = {"sni": host, **fields}
         cluster["transport_socket"] = wire.extension(origin, "tls", context, fields)
     return cluster
+
+
+def _port(netloc: str) -> int:
+    """The port of a URL, 0 for none. Not urlsplit's: that one raises where the number is too large, which a rule reports."""
+    found = re.search(r":([0-9]+)$", netloc)
+    return int(found[1]) if found else 0
 
 
 def _is_address(host: str) -> bool:

@@ -8,11 +8,12 @@ from itertools import product
 from typing import Any
 
 from aigw_compile import ir
+from aigw_compile.diagnostic import Pointer
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.kubernetes.envoy_routes import CONSUMER_HEADER, ENVOY_API, MODEL_HEADER, TOTAL, names
 from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, ref
 from aigw_compile.emitters.kubernetes.secrets import Secrets
-from aigw_compile.plan.conditions import client_id
+from aigw_compile.plan.bounds import client_id
 from aigw_compile.policies.limits import Limit
 
 VALUES = 256
@@ -73,13 +74,16 @@ def _access(scene: Scene) -> Iterator[Block]:
         if model.access is None or scene.plan.lost((*model.origin, "access")):
             continue
         origin = (*model.origin, "access")
-        called = {"name": MODEL_HEADER, "values": names(model)}
-        allowed = [name for c in scene.gateway.consumers if ir.may_call(model, c) for name in ids(c)]
-        for part in _chunks(allowed):
-            headers = [called, {"name": CONSUMER_HEADER, "values": part}]
-            yield Block(origin, {"action": "Allow", "principal": {"headers": headers}})
-        if model.access.allow or scene.gateway.consumers:
-            yield Block(origin, {"action": "Deny", "principal": {"headers": [called]}})
+        inside = [c for c in scene.gateway.consumers if ir.may_call(model, c)]
+        named = {g for who in (model.access.allow, model.access.deny) if who for g in who.groups}
+        groups = [g.origin for g in scene.gateway.consumer_groups if g.name in named]
+        origins = [*(c.origin for c in inside), *groups]
+        for called in ({"name": MODEL_HEADER, "values": part} for part in _chunks(names(model))):
+            for part in _chunks([name for c in inside for name in ids(c)]):
+                headers = [called, Block(origin, {"name": CONSUMER_HEADER, "values": at(part, *origins)})]
+                yield Block(origin, {"action": "Allow", "principal": {"headers": headers}})
+            if model.access.allow or scene.gateway.consumers:
+                yield Block(origin, {"action": "Deny", "principal": {"headers": [called]}})
 
 
 def _who(header: str, values: list[str]) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def limits(scene: Scene) -> Iterator[Block]:
         for scope in ir.scopes(scene.gateway)
         for limit in ir.every(scope.policies, Limit)
         if not scene.plan.lost(limit.origin)
-        for rule in _rules(scene.gateway, scope, limit)
+        for rule in _rules(scene, scope, limit)
     ]
     if rules:
         spec = {
@@ -107,13 +111,14 @@ def limits(scene: Scene) -> Iterator[Block]:
         yield scene.object(("spec",), ENVOY_API, "BackendTrafficPolicy", scene.gateway.name, spec)
 
 
-def _rules(gateway: ir.Gateway, scope: ir.Scope, limit: Limit) -> Iterator[Block]:
+def _rules(scene: Scene, scope: ir.Scope, limit: Limit) -> Iterator[Block]:
     """A rule for each counter that Envoy Gateway cannot make by itself, and for requests and tokens each."""
+    gateway = scene.gateway
     for chosen in product(*_dimensions(gateway, scope, limit)):
-        headers = [header for header in (*_scope(gateway, scope), *chosen) if header]
+        headers = [*_scope(gateway, scope), *chosen]
         unique = [h for n, h in enumerate(headers) if h not in headers[:n]]
         for field, amount in (("requests", limit.requests), ("tokens", limit.tokens)):
-            if amount is None:
+            if amount is None or scene.plan.lost((*limit.origin, field)):
                 continue
             rule = Block(limit.origin)
             if unique:
@@ -128,37 +133,49 @@ def _rules(gateway: ir.Gateway, scope: ir.Scope, limit: Limit) -> Iterator[Block
             yield rule
 
 
-def _scope(gateway: ir.Gateway, scope: ir.Scope) -> Iterator[dict[str, Any]]:
+def _scope(gateway: ir.Gateway, scope: ir.Scope) -> Iterator[Block]:
     """The header that says whether a request is one of those that a limit speaks of."""
     if scope.kind == "model":
-        yield from (_one_of(MODEL_HEADER, names(m)) for m in gateway.models if m.name == scope.name)
+        yield from (_called(m) for m in gateway.models if m.name == scope.name)
     elif scope.kind == "group":
-        yield _members(gateway, scope.name)
+        yield from (_members(gateway, g) for g in gateway.consumer_groups if g.name == scope.name)
     elif scope.kind == "consumer":
-        yield from (_one_of(CONSUMER_HEADER, ids(c)) for c in gateway.consumers if c.name == scope.name)
+        yield from (_keys(c) for c in gateway.consumers if c.name == scope.name)
 
 
-def _dimensions(gateway: ir.Gateway, scope: ir.Scope, limit: Limit) -> Iterator[list[dict[str, Any] | None]]:
+def _dimensions(gateway: ir.Gateway, scope: ir.Scope, limit: Limit) -> Iterator[list[Block]]:
     """What has a counter of its own: the headers that tell the counters of one dimension apart."""
     if "model" in limit.by and scope.kind != "model":
-        yield [_one_of(MODEL_HEADER, names(m)) for m in gateway.models]
+        yield [_called(m) for m in gateway.models]
     if "group" in limit.by and scope.kind != "group":
-        yield [_members(gateway, g.name) for g in gateway.consumer_groups]
+        yield [_members(gateway, g) for g in gateway.consumer_groups]
     if "consumer" in limit.by and scope.kind != "consumer":
         if all(len(c.credentials) < 2 for c in gateway.consumers):
-            yield [{"name": CONSUMER_HEADER, "type": "Distinct", "invert": False}]
+            yield [Block(limit.origin, {"name": CONSUMER_HEADER, "type": "Distinct", "invert": False})]
         else:
             inside = [c for c in gateway.consumers if scope.kind != "group" or scope.name in c.groups]
-            yield [_one_of(CONSUMER_HEADER, ids(c)) for c in inside if c.credentials]
+            yield [_keys(c) for c in inside if c.credentials]
 
 
-def _members(gateway: ir.Gateway, group: str) -> dict[str, Any]:
-    return _one_of(CONSUMER_HEADER, [name for c in gateway.consumers if group in c.groups for name in ids(c)])
+def _called(model: ir.Model) -> Block:
+    return _one_of(MODEL_HEADER, names(model), model.origin)
 
 
-def _one_of(header: str, values: list[str]) -> dict[str, Any]:
+def _keys(consumer: ir.Consumer) -> Block:
+    return _one_of(CONSUMER_HEADER, ids(consumer), consumer.origin)
+
+
+def _members(gateway: ir.Gateway, group: ir.ConsumerGroup) -> Block:
+    inside = [c for c in gateway.consumers if group.name in c.groups]
+    origins = ((*c.origin, "groups") for c in inside)
+    return _one_of(CONSUMER_HEADER, [name for c in inside for name in ids(c)], group.origin, *origins)
+
+
+def _one_of(header: str, values: list[str], origin: Pointer, *others: Pointer) -> Block:
     """A header that has one of some values; all that match count together."""
     if len(values) == 1:
-        return {"name": header, "type": "Exact", "value": values[0], "invert": False}
-    pattern = "|".join(map(re.escape, values))
-    return {"name": header, "type": "RegularExpression", "value": f"^({pattern})$", "invert": False}
+        kind, value = "Exact", values[0]
+    else:
+        kind, value = "RegularExpression", f"^({'|'.join(map(re.escape, values))})$"
+    fields = {"name": header, "type": kind, "value": at(value, origin, *others), "invert": False}
+    return Block(origin, fields)

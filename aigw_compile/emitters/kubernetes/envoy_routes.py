@@ -38,14 +38,17 @@ CODES: Mapping[str, tuple[int, ...]] = {
     "quota-exceeded": (402,),
 }
 """Cause -> the statuses that say so. `server-error` is any other 5xx; these are the ones that are in use."""
-TRIGGERS: Mapping[str, tuple[str, ...]] = {"timeout": ("reset",), "connect-failure": ("connect-failure", "refused-stream")}
+TRIGGERS: Mapping[str, tuple[str, ...]] = {
+    "timeout": ("reset",),
+    "connect-failure": ("connect-failure", "refused-stream"),
+}
 """Cause -> Envoy's retry triggers. A try that ran out of time is a reset."""
 
 
 def usable(scene: Scene, target: ir.Target) -> bool:
-    """Say whether a target can be reached: neither it nor its provider's address is refused."""
+    """Say whether a target can be reached: neither it nor its provider is refused."""
     lost = scene.plan.lost
-    return not lost(target.origin) and not lost((*target.provider.origin, "baseUrl"))
+    return not lost(target.origin) and not lost(target.provider.origin)
 
 
 def names(model: ir.Model) -> list[str]:
@@ -59,15 +62,17 @@ def routes(scene: Scene, costs: bool) -> Iterator[Block]:
         targets = [t for t in model.targets if usable(scene, t)]
         for name, words in route_names(scene, model):
             if targets:
-                yield scene.object(model.origin, AIGW_API, "AIGatewayRoute", name, _route(scene, model, words, targets, costs))
+                yield scene.object(
+                    model.origin, AIGW_API, "AIGatewayRoute", name, _route(scene, model, words, targets, costs)
+                )
 
 
 def route_names(scene: Scene, model: ir.Model) -> Iterator[tuple[str, list[tuple[int, str]]]]:
     """Yield (name of a route, the names of the model that it takes, numbered)."""
     words = [*enumerate(names(model))]
     for number, start in enumerate(range(0, len(words), NAMES), 1):
-        more = (str(number),) if number > 1 else ()
-        yield scene.name(model.name, *more), words[start : start + NAMES]
+        more = f".{number}" if number > 1 else ""
+        yield f"{scene.name(model.name)}{more}", words[start : start + NAMES]
 
 
 def _route(
@@ -75,7 +80,7 @@ def _route(
 ) -> dict[str, Any]:
     steps = [(*model.origin, "name") if number == 0 else (*model.origin, "aliases", number - 1) for number, _ in words]
     matches = [
-        Block(origin, {"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": at(word, origin).value}]})
+        Block(origin, {"headers": [{"type": "Exact", "name": MODEL_HEADER, "value": word}]})
         for origin, (_, word) in zip(steps, words, strict=True)
     ]
     rule = Block(model.origin, {"matches": matches, "backendRefs": [_backend_ref(scene, model, t) for t in targets]})
@@ -103,20 +108,22 @@ def _backend_ref(scene: Scene, model: ir.Model, target: ir.Target) -> Block:
 def providers(scene: Scene, secrets: Secrets) -> Iterator[Block]:
     """Yield the objects of each provider that can be reached: Backend, its TLS, AIServiceBackend and its credential."""
     for provider in scene.gateway.providers:
-        if not scene.plan.lost((*provider.origin, "baseUrl")):
+        if not scene.plan.lost(provider.origin):
             yield from _provider(scene, secrets, provider)
 
 
 def _provider(scene: Scene, secrets: Secrets, provider: ir.Provider) -> Iterator[Block]:
     name, base = scene.name(provider.name), (*provider.origin, "baseUrl")
     to = address(provider.base_url)
-    where = {"ip": {"address": to.host, "port": to.port}} if to.is_ip else {"fqdn": {"hostname": to.host, "port": to.port}}
-    endpoints = at([Block(provider.origin, where)], base)
-    yield scene.object(provider.origin, ENVOY_API, "Backend", name, {"type": "Endpoints", "endpoints": endpoints.value})
+    where = (
+        {"ip": {"address": to.host, "port": to.port}} if to.is_ip else {"fqdn": {"hostname": to.host, "port": to.port}}
+    )
+    backend = Block(provider.origin, {"type": "Endpoints", "endpoints": at([where], base)})
+    yield scene.object(provider.origin, ENVOY_API, "Backend", name, backend)
     if to.tls:
         spec = {
             "targetRefs": [ref(ENVOY, "Backend", name)],
-            "validation": {"hostname": to.host, "wellKnownCACertificates": "System"},
+            "validation": {"hostname": to.host.rstrip("."), "wellKnownCACertificates": "System"},
         }
         yield scene.object(provider.origin, f"{GATEWAY_API}/v1", "BackendTLSPolicy", name, spec)
     schema, kind, field, header = _DIALECTS[provider.dialect]
@@ -189,7 +196,7 @@ def _retry(scene: Scene, model: ir.Model, targets: list[ir.Target]) -> Block:
     block["numAttemptsPerPriority"] = at(tries, *_both(model))
     block["perRetry"] = Block(model.timeouts.origin, {"timeout": duration(model.timeouts.first_byte)})
     pause = {"baseInterval": duration(model.retries.backoff_base), "maxInterval": duration(model.retries.backoff_max)}
-    block["perRetry"]["backOff"] = at(Block(model.retries.origin, pause), model.retries.origin)
+    block["perRetry"]["backOff"] = Block(model.retries.origin, pause)
     if causes:
         codes = _each(CODES, causes)
         triggers = [*_each(TRIGGERS, causes), *(["retriable-status-codes"] if codes else [])]
@@ -207,6 +214,8 @@ def _each(table: Mapping[str, tuple[Any, ...]], causes: Iterable[str]) -> list[A
 
 
 def counts_tokens(scene: Scene) -> bool:
-    """Say whether any limit that is written counts tokens, so that the calls have to say what they took."""
+    """Say whether calls have to say what they took: for a limit that is written, or for the access log."""
+    if scene.gateway.observability.access_log:
+        return True
     limits = (limit for s in ir.scopes(scene.gateway) for limit in ir.every(s.policies, Limit))
     return any(limit.tokens is not None and not scene.plan.lost(limit.origin) for limit in limits)

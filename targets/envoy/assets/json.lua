@@ -91,10 +91,12 @@ local function decode(s)
     if not z then _, z = find(s, '^-?0', i) end
     if not z then error('no value', 0) end
     local _, f = find(s, '^%.%d+', z + 1)
-    local _, e = find(s, '^[eE][+-]?%d+', (f or z) + 1)
-    z = e or f or z
-    local n = tonumber(sub(s, i, z))
-    if n == math.huge or n == -math.huge then error('a number is too large', 0) end
+    z = f or z
+    local _, e = find(s, '^[eE][+-]?%d+', z + 1)
+    -- LuaJIT reads no number at all where an exponent has very many digits.
+    local n = tonumber(sub(s, i, e or z)) or sub(s, z + 2, z + 2) == '-' and 0
+    z = e or z
+    if not n or n == math.huge or n == -math.huge then error('a number is too large', 0) end
     return n, z + 1
   end
 

@@ -1,0 +1,139 @@
+"""A gateway to Kong's declarative configuration: kong.yml, what belongs to its environment, and which secrets it asks for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aigw_compile import ir, kongblocks
+from aigw_compile.document import Block, Document, at
+from aigw_compile.emitters.common import secret_ref
+from aigw_compile.kongblocks import EDITIONS, TAG, Blocks, Plugin, Route, Service
+from aigw_compile.plan import Plan
+
+RENDERED = "kong.rendered.yml"
+"""kong.yml with the consumers' keys, which take no reference in Kong."""
+
+
+def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
+    """Return kong.yml in the one nested shape that DB-less Kong and decK both read, environment.yaml and secrets.json."""
+    blocks = kongblocks.make(gateway, plan, EDITIONS[plan.facts.profile])
+    consumers = [_consumer(block, blocks) for block in blocks.consumers]
+    body = Block(
+        gateway.origin,
+        {
+            "_format_version": "3.0",
+            "_transform": True,
+            "vaults": [*blocks.vaults],
+            "services": [_service(s, blocks) for s in blocks.services],
+            "plugins": [p.block for p in blocks.plugins if not p.route and not p.consumer],
+            "consumers": consumers,
+        },
+    )
+    for name in ("vaults", "plugins", "consumers"):
+        if not body[name]:
+            del body[name]
+    environment = blocks.environment
+    environment["KONG_DECLARATIVE_CONFIG"] = f"/kong/{RENDERED if blocks.keys else 'kong.yml'}"
+    return (
+        Document("kong.yml", body),
+        Document("environment.yaml", environment),
+        Document("secrets.json", _secrets(gateway, blocks)),
+    )
+
+
+def _service(service: Service, blocks: Blocks) -> Block:
+    """A sink: the AI proxy replaces its address, and must not be reached without it."""
+    block = Block(service.origins[0], {"name": service.name, "protocol": "https", "host": "localhost", "port": 443})
+    if service.timing:
+        block["retries"] = at(service.timing.dials, *service.origins)
+        block["connect_timeout"] = at(service.timing.connect, *service.origins)
+        block["write_timeout"] = at(service.timing.read, *service.origins)
+        block["read_timeout"] = at(service.timing.read, *service.origins)
+    else:
+        block["retries"] = 0
+    block["tags"] = [TAG]
+    block["routes"] = [_route(route, blocks) for route in service.routes]
+    return block
+
+
+def _route(route: Route, blocks: Blocks) -> Block:
+    block = Block(
+        route.origin,
+        {
+            "name": route.name,
+            "methods": [*route.methods],
+            "paths": at([*route.paths], *route.paths_from),
+            "protocols": ["http", "https"],
+            "strip_path": False,
+            "preserve_host": False,
+            "request_buffering": True,
+            "response_buffering": True,
+            "tags": [TAG],
+        },
+    )
+    if route.hosts:
+        block["hosts"] = at([*route.hosts], *route.paths_from)
+    block["plugins"] = [_scoped(p) for p in blocks.plugins if p.route == route.name]
+    return block
+
+
+def _scoped(plugin: Plugin) -> Block:
+    """A plugin at a route; one that is for a consumer alone names it."""
+    if not plugin.consumer:
+        return plugin.block
+    block = Block(plugin.block.origin)
+    for key, value in plugin.block.items():
+        origins = plugin.block.origins.get(key)
+        block[key] = at(value, *origins) if origins is not None else value
+        if key == "instance_name":
+            block["consumer"] = plugin.consumer
+    return block
+
+
+def _consumer(consumer: Block, blocks: Blocks) -> Block:
+    plugins = [p.block for p in blocks.plugins if not p.route and p.consumer == consumer["username"]]
+    if plugins:
+        consumer["plugins"] = plugins
+    return consumer
+
+
+def _secrets(gateway: ir.Gateway, blocks: Blocks) -> dict[str, Any]:
+    """Which secrets are asked for, and which files they go into; Kong fetches by itself what a vault of its own holds."""
+    asked: dict[str, Any] = {}
+    rendered: dict[str, list[Any]] = {}
+    for key in blocks.keys:
+        name = f"consumer-{key.consumer.name}-{key.number}"
+        asked[name] = Block(
+            key.ref.origin,
+            {
+                "ref": secret_ref(key.ref),
+                "for": f"consumer {key.consumer.name}",
+                "place": f"consumers[{key.consumer.name}].credentials[{key.number}].apiKey",
+            },
+        )
+        values = [{"key": {"$secret": name, "prefix": prefix}, "tags": [TAG]} for prefix in key.prefixes]
+        rendered.setdefault(key.consumer.name, []).extend(values)
+    variables: dict[str, Any] = {}
+    for wanted in blocks.wanted:
+        name = f"provider-{wanted.provider.name}"
+        if wanted.ref.source in ("env", "file"):
+            asked[name] = Block(
+                wanted.ref.origin,
+                {
+                    "ref": secret_ref(wanted.ref),
+                    "for": f"provider {wanted.provider.name}",
+                    "place": f"providers[{wanted.provider.name}].auth.apiKey",
+                },
+            )
+            variables[wanted.reference.variable] = {"$secret": name, "prefix": wanted.reference.prefix}
+    files: list[Any] = []
+    if rendered:
+        places = {block["username"]: index for index, block in enumerate(blocks.consumers)}
+        changes = [
+            {"at": ["consumers", places[name], "keyauth_credentials"], "value": value}
+            for name, value in rendered.items()
+        ]
+        files.append({"path": RENDERED, "from": "kong.yml", "set": changes})
+    if variables:
+        files.append({"path": "secrets/environment.yaml", "body": variables})
+    return {"version": 1, "gateway": gateway.name, "target": "kong", "secrets": asked, "files": files}

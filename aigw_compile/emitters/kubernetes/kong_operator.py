@@ -1,0 +1,225 @@
+"""A gateway to the objects of Kong Operator 2.2, which runs Kong Gateway 3.15: the blocks of kongblocks, one object each."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any
+
+from aigw_compile import ir, kongblocks
+from aigw_compile.diagnostic import Json
+from aigw_compile.document import Block, Document, at
+from aigw_compile.emitters.kubernetes.objects import (
+    GATEWAY_API,
+    Scene,
+    cpu_metric,
+    gateway_class,
+    gateway_object,
+    label,
+    ref,
+    scene,
+)
+from aigw_compile.emitters.kubernetes.secrets import Secrets
+from aigw_compile.kongblocks import EDITIONS, Blocks, Plugin, Route, Wanted
+from aigw_compile.plan import Plan
+
+OPERATOR, KONG = "gateway-operator.konghq.com", "configuration.konghq.com"
+IMAGE = "kong/kong-gateway:3.15"
+PATHS, HOSTS, LENGTH = 64, 16, 1024
+"""Matches of a rule, host names of an HTTPRoute and characters of a path (Gateway API 1.6.1)."""
+
+_BY_OPERATOR = ("KONG_DATABASE", "KONG_PROXY_LISTEN", "KONG_STATUS_LISTEN")
+"""Variables that the operator sets by itself."""
+_SECRET = {"konghq.com/secret": "true"}
+"""Without this label the operator does not look at a Secret (Kong Operator 2.2, DefaultSecretLabelSelector)."""
+
+
+def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
+    """Write manifests.yaml, in the order to apply it, and secrets.json."""
+    here = scene(gateway, plan)
+    secrets = Secrets(here)
+    blocks = kongblocks.make(gateway, plan, EDITIONS["enterprise-3.15"])
+    env = [*_variables(here, secrets, blocks)]
+    objects: list[Json] = [
+        _configuration(here, env),
+        gateway_class(here, "konghq.com/gateway-operator"),
+        gateway_object(here, ref(OPERATOR, "GatewayConfiguration", gateway.name), {}),
+        *(_vault(here, vault) for vault in blocks.vaults),
+        *(_plugin(here, plugin) for plugin in blocks.plugins),
+        _egress(here, blocks),
+        *(o for route in blocks.routes for o in _routes(here, blocks, route)),
+        *(o for consumer in blocks.consumers for o in _consumer(here, secrets, blocks, consumer)),
+    ]
+    return (Document("manifests.yaml", objects, stream=True), secrets.document())
+
+
+def _class(here: Scene) -> dict[str, Any]:
+    """The annotation by which the gateway's own control plane, and no other, takes an object."""
+    return {"kubernetes.io/ingress.class": at(here.gateway.name, ("metadata", "name"))}
+
+
+def _configuration(here: Scene, env: list[Block]) -> Block:
+    deployment = here.gateway.deployment
+    fields = Block(deployment.origin)
+    if deployment.autoscaling:
+        auto = deployment.autoscaling
+        limits = {"minReplicas": auto.min_replicas, "maxReplicas": auto.max_replicas}
+        scaling = Block(auto.origin, {**limits, "metrics": cpu_metric(auto.target_cpu)})
+        fields["scaling"] = {"horizontal": scaling}
+    else:
+        fields["replicas"] = deployment.replicas or 1
+    container = Block(here.gateway.origin, {"name": "proxy", "image": IMAGE, "env": env})
+    fields["podTemplateSpec"] = {"spec": {"containers": [container]}}
+    control = {
+        "ingressClass": here.gateway.name,
+        "translation": {"combinedServicesFromDifferentHTTPRoutes": "enabled", "drainSupport": "enabled"},
+        "watchNamespaces": {"type": "all"},
+    }
+    spec = {"controlPlaneOptions": control, "dataPlaneOptions": {"deployment": fields}}
+    return here.object(here.gateway.origin, f"{OPERATOR}/v2beta1", "GatewayConfiguration", here.gateway.name, spec)
+
+
+def _variables(here: Scene, secrets: Secrets, blocks: Blocks) -> Iterator[Block]:
+    """Kong's environment: its settings, and the providers' keys, each taken from a Secret."""
+    for name, value in blocks.environment.items():
+        if name not in _BY_OPERATOR:
+            origins = blocks.environment.origins.get(name, ())
+            yield Block(here.gateway.origin, {"name": name, "value": at(value, *origins)})
+    done: set[str] = set()
+    for wanted in blocks.wanted:
+        if wanted.reference.variable not in done:
+            done.add(wanted.reference.variable)
+            yield from _key(here, secrets, wanted)
+
+
+def _key(here: Scene, secrets: Secrets, wanted: Wanted) -> Iterator[Block]:
+    """A provider's key. Kong sends a value as it stands, so a prefix is put before it by the pod's own variables."""
+    credential, variable = wanted.ref, wanted.reference.variable
+    if credential.in_cluster:
+        name, key = credential.name, credential.property
+    else:
+        name, key = here.name(wanted.provider.name), "apiKey"
+        secrets.put(name, key, secrets.provider(wanted.provider, credential))
+    prefix = wanted.reference.prefix
+    # The operator sorts the variables by name, and a variable can only name one before it: X_BARE is before X_HEADER.
+    bare = f"{variable.removesuffix('_HEADER')}_BARE" if prefix else variable
+    source = {"secretKeyRef": {"name": name, "key": key}}
+    yield Block(credential.origin, {"name": bare, "valueFrom": source})
+    if prefix:
+        yield Block(credential.origin, {"name": variable, "value": f"{prefix}$({bare})"})
+
+
+def _vault(here: Scene, vault: Block) -> Block:
+    spec = Block(vault.origin, {"backend": vault["name"], "prefix": vault["prefix"]})
+    if "config" in vault:
+        spec["config"] = vault["config"]
+    name = here.name("vault", vault["prefix"])
+    return here.object(vault.origin, f"{KONG}/v1alpha1", "KongVault", name, spec, annotations=_class(here))
+
+
+def plugin_name(plugin: Plugin) -> str:
+    """Return the name of a KongPlugin. Its `plugin` cannot be changed, so it is part of the name."""
+    return label(str(plugin.block["instance_name"]), plugin.name)
+
+
+def _plugin(here: Scene, plugin: Plugin) -> Block:
+    block = plugin.block
+    tags = at(",".join(block["tags"]), *block.origins.get("tags", ()))
+    root = {"plugin": plugin.name, "instance_name": block["instance_name"], "config": block["config"]}
+    notes = {"konghq.com/tags": tags}
+    name = plugin_name(plugin)
+    return here.object(block.origin, f"{KONG}/v1", "KongPlugin", name, None, root=root, annotations=notes)
+
+
+def _named(plugins: Iterator[Plugin]) -> dict[str, str]:
+    names = ",".join(map(plugin_name, plugins))
+    return {"konghq.com/plugins": names} if names else {}
+
+
+def _egress(here: Scene, blocks: Blocks) -> Block:
+    """The one Service behind all routes: the AI proxy replaces its address. What is for every route hangs on it."""
+    service = blocks.services[0]
+    notes = {
+        "konghq.com/protocol": "https",
+        "konghq.com/retries": "0",
+        **_named(p for p in blocks.plugins if not p.route and not p.consumer),
+    }
+    spec = {
+        "type": "ExternalName",
+        "externalName": "localhost",
+        "ports": [{"name": "https", "protocol": "TCP", "port": 443, "targetPort": 443}],
+        "sessionAffinity": "None",
+    }
+    return here.object(service.origins[0], "v1", "Service", here.name("egress"), spec, annotations=notes)
+
+
+def _routes(here: Scene, blocks: Blocks, route: Route) -> Iterator[Block]:
+    """An HTTPRoute; several where it has more paths or host names than one holds."""
+    notes = {
+        "konghq.com/strip-path": "false",
+        "konghq.com/preserve-host": "false",
+        **_named(p for p in blocks.plugins if p.route == route.name),
+    }
+    backend = {"group": "", "kind": "Service", "name": here.name("egress"), "port": 443, "weight": 1}
+    number = 0
+    known = () if any(here.plan.lost((*x.origin, "hostnames")) for x in here.gateway.listeners) else route.hosts
+    for hosts in _parts(known, HOSTS) or [()]:
+        for paths in _parts(tuple(p for p in route.paths if len(p) <= LENGTH), PATHS):
+            number += 1
+            matches = [_match(path, method) for path in paths for method in route.methods]
+            rule = {"matches": matches, "backendRefs": [backend]}
+            spec = Block(route.origin, {"parentRefs": [ref(GATEWAY_API, "Gateway", here.gateway.name)]})
+            if hosts:
+                spec["hostnames"] = at([*hosts], *route.paths_from)
+            spec["rules"] = at([rule], *route.paths_from)
+            name = label(route.name) if number == 1 else f"{label(route.name)}.{number}"
+            yield here.object(route.origin, f"{GATEWAY_API}/v1", "HTTPRoute", name, spec, annotations=notes)
+
+
+def _match(path: str, method: str) -> dict[str, Any]:
+    """A regular expression of Kong's router, without the `~` that the operator puts before it again."""
+    return {"path": {"type": "RegularExpression", "value": path.removeprefix("~")}, "method": method}
+
+
+def _parts(values: tuple[str, ...], most: int) -> list[tuple[str, ...]]:
+    return [values[start : start + most] for start in range(0, len(values), most)]
+
+
+def _consumer(here: Scene, secrets: Secrets, blocks: Blocks, consumer: Block) -> Iterator[Block]:
+    """A KongConsumer, and its acl groups: Secrets, though there is nothing secret in them."""
+    name = str(consumer["username"])
+    credentials: list[str] = []
+    for number, acl in enumerate(consumer.get("acls", ()), 1):
+        group = f"{here.gateway.name}.{name}.group.{number}"
+        credentials.append(group)
+        labels = {**_SECRET, "konghq.com/credential": "acl"}
+        data = Block(acl.origin, {"group": base64.b64encode(str(acl["group"]).encode()).decode()})
+        yield here.object(acl.origin, "v1", "Secret", group, None, root={"type": "Opaque", "data": data}, labels=labels)
+    for key in blocks.keys:
+        if key.consumer.name == name:
+            credentials += _keys(here, secrets, key)
+    notes = {**_class(here), **_named(p for p in blocks.plugins if p.consumer == name)}
+    root: dict[str, Any] = {"username": at(name, *consumer.origins.get("username", ()))}
+    if credentials:
+        root["credentials"] = at(
+            [*dict.fromkeys(credentials)], *(k.ref.origin for k in blocks.keys if k.consumer.name == name)
+        )
+    yield here.object(
+        consumer.origin, f"{KONG}/v1", "KongConsumer", here.name(name), None, root=root, annotations=notes
+    )
+
+
+def _keys(here: Scene, secrets: Secrets, key: kongblocks.Key) -> Iterator[str]:
+    """The Secrets of a key, one for each prefix: key-auth compares a header as a whole."""
+    borrowed = key.ref.in_cluster and key.ref.property == "key" and key.prefixes == ("",)
+    if borrowed:
+        yield key.ref.name
+        return
+    for prefix in key.prefixes:
+        kind = f".{prefix.strip().lower()}" if prefix else ""
+        name = f"{here.gateway.name}.{key.consumer.name}.key.{key.number + 1}{kind}"
+        if not key.ref.in_cluster:
+            asked = secrets.consumer(key.consumer, key.number, key.ref)
+            secrets.secret(name, key.ref.origin, {**_SECRET, "konghq.com/credential": "key-auth"})
+            secrets.put(name, "key", asked, prefix)
+        yield name

@@ -1,0 +1,67 @@
+"""Names of the spec to names that Kong takes: the same each time, told apart where they would be equal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from aigw_compile import ir
+from aigw_compile.diagnostic import Pointer
+
+TAG = "managed-by-aigw-compile"
+
+
+def slugs(names: Iterable[str]) -> Mapping[str, str]:
+    """Return a short name of small letters, digits and `-` for each name; an equal one gets a number."""
+    taken: dict[str, str] = {}
+    for name in names:
+        base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60] or "x"
+        slug, number = base, 2
+        while slug in taken.values():
+            slug, number = f"{base}-{number}", number + 1
+        taken[name] = slug
+    return taken
+
+
+def tag(text: str) -> str:
+    """Return a text as Kong allows it in a tag: without `,` and `/` (3.9.3, db/schema/typedefs.lua)."""
+    return re.sub(r"[,/\x00-\x1f\x7f]", "-", text)
+
+
+def model_slugs(gateway: ir.Gateway) -> Mapping[str, str]:
+    """Return the short name of each model."""
+    return slugs(m.name for m in gateway.models)
+
+
+def public_names(model: ir.Model) -> tuple[tuple[str, Pointer], ...]:
+    """Return the names that clients call a model by, each with its place."""
+    aliases = ((alias, (*model.origin, "aliases", i)) for i, alias in enumerate(model.aliases))
+    return ((model.name, (*model.origin, "name")), *aliases)
+
+
+_REGEX = re.compile(r"[\\.+*?()|\[\]{}^$]")
+_RESERVED = "!*'();:@&=+$,?%#[]"
+
+
+def path(base: str, name: str) -> str:
+    """Return the exact route path for a model name below a base path, as a regular expression of Kong's router.
+
+    Kong compares the path after decoding all but reserved characters (3.9.3, tools/uri.lua); those may come both ways.
+    """
+    return f"~{_plain(base)}/{''.join(map(_either, name))}/v1/chat/completions$"
+
+
+def only_path(base: str, door: str) -> str:
+    """Return the exact route path of a door that names no model."""
+    return f"~{_plain(base)}{door}$"
+
+
+def _plain(text: str) -> str:
+    return _REGEX.sub(lambda m: f"\\{m[0]}", text)
+
+
+def _either(c: str) -> str:
+    if c not in _RESERVED:
+        return _plain(c)
+    encoded = f"%{ord(c):02X}"
+    return encoded if c in "?%#" else f"(?:{_plain(c)}|{encoded})"

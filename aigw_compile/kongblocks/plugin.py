@@ -1,0 +1,45 @@
+"""A plugin instance and where it stands: what every maker of blocks gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from aigw_compile.diagnostic import Pointer
+from aigw_compile.document import Block, at
+from aigw_compile.kongblocks.names import TAG, tag
+
+
+class Plugin(NamedTuple):
+    """`block` has name, instance_name, config, tags; `route` and `consumer` are names, "" for every one.
+
+    Of several instances of a plugin Kong runs one for a call: route and consumer, then consumer, then route, then
+    neither (3.9.3, runloop/plugins_iterator.lua, lookup_cfg).
+    """
+
+    block: Block
+    route: str = ""
+    consumer: str = ""
+
+    @property
+    def name(self) -> str:
+        return str(self.block["name"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return dict(self.block["config"])
+
+
+def make(
+    name: str,
+    instance: str,
+    config: Block,
+    route: str = "",
+    consumer: str = "",
+    tags: Iterable[tuple[str, Pointer]] = (),
+) -> Plugin:
+    """Return an instance; `tags` say what of the spec is in it, each with its place."""
+    said = [*tags]
+    texts = [TAG, *dict.fromkeys(tag(text) for text, _ in said)]
+    fields = {"name": name, "instance_name": instance, "config": config, "tags": at(texts, *(p for _, p in said))}
+    return Plugin(Block(config.origin, fields), route, consumer)

@@ -1,0 +1,109 @@
+"""Models and listeners to Kong's services and routes: one route for each model, told apart by path."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aigw_compile import ir
+from aigw_compile.diagnostic import Pointer
+from aigw_compile.document import At, at
+from aigw_compile.kongblocks import names
+from aigw_compile.kongblocks.edition import Edition
+from aigw_compile.plan import fits
+
+CHAT = "/v1/chat/completions"
+MODELS = "/v1/models"
+
+
+class Route(NamedTuple):
+    """A route: `paths` are regular expressions with Kong's `~` before them."""
+
+    name: str
+    model: ir.Model | None
+    """None: the list of models."""
+    methods: tuple[str, ...]
+    paths: tuple[str, ...]
+    hosts: tuple[str, ...]
+    origin: Pointer
+    paths_from: tuple[Pointer, ...]
+    plain_paths: tuple[str, ...] = ()
+    """The same as `paths`, as a client writes them."""
+
+
+class Service(NamedTuple):
+    """What stands between routes and providers. ai-proxy replaces its address; its times count."""
+
+    name: str
+    timing: fits.Timing | None
+    """None: the balancer of ai-proxy-advanced has the times."""
+    routes: tuple[Route, ...]
+    origins: tuple[Pointer, ...]
+
+
+def routes(gateway: ir.Gateway) -> tuple[Route, ...]:
+    """Return a route for each model, in spec order, and one for the list of models."""
+    slugs = names.model_slugs(gateway)
+    hosts = _hosts(gateway)
+    single = len(gateway.models) == 1
+    bases = tuple(dict.fromkeys(x.base_path for x in gateway.listeners))
+    listeners = tuple(x.origin for x in gateway.listeners)
+    made = []
+    for model in gateway.models:
+        public = names.public_names(model)
+        if single:
+            paths = tuple(names.only_path(base, CHAT) for base in bases)
+            plain = tuple(f"{base}{CHAT}" for base in bases)
+        else:
+            fit = [name for name, _ in public if not fits.pathless(name)]
+            paths = tuple(names.path(base, name) for base in bases for name in fit)
+            plain = tuple(f"{base}/{name}{CHAT}" for base in bases for name in fit)
+        name = f"{gateway.name}-{slugs[model.name]}"
+        origins = (*listeners, *(place for _, place in public))
+        if paths:  # a route without a path would take every call
+            made.append(Route(name, model, ("POST",), paths, hosts, model.origin, origins, plain))
+    paths = tuple(names.only_path(base, MODELS) for base in bases)
+    taken = {route.name for route in made}
+    listed = Route(
+        next(
+            n for n in (f"{gateway.name}-models", f"{gateway.name}-models-list", f"{gateway.name}-v1") if n not in taken
+        ),
+        None,
+        ("GET",),
+        paths,
+        hosts,
+        ("spec", "models"),
+        (*listeners, *(place for m in gateway.models for _, place in names.public_names(m))),
+        tuple(f"{base}{MODELS}" for base in bases),
+    )
+    return (*made, listed)
+
+
+def services(gateway: ir.Gateway, edition: Edition) -> tuple[Service, ...]:
+    """Return the services: one, or, where the service has the times, one for each set of them."""
+    listed = routes(gateway)
+    if edition.advanced:
+        return (Service(gateway.name, None, listed, (("spec", "models"),)),)
+    groups: dict[fits.Timing, list[Route]] = {}
+    for route in listed:
+        times = fits.timing(route.model) if route.model else next(iter(groups), fits.timing(gateway.models[0]))
+        groups.setdefault(times, []).append(route)
+    made = []
+    for number, (timing, mine) in enumerate(groups.items()):
+        name = gateway.name if len(groups) == 1 else f"{gateway.name}-service-{number + 1}"
+        models = [r.model for r in mine if r.model]
+        origins = tuple(o for m in models for o in (m.timeouts.origin, m.retries.origin))
+        made.append(Service(name, timing, tuple(mine), tuple(dict.fromkeys(origins))))
+    return tuple(made)
+
+
+def body_size(gateway: ir.Gateway) -> At:
+    """Return the largest body in bytes: the smallest that a listener allows, since routes answer on every port."""
+    smallest = min(x.max_body_size for x in gateway.listeners)
+    return at(max(1, smallest), *((*x.origin, "maxBodySize") for x in gateway.listeners))
+
+
+def _hosts(gateway: ir.Gateway) -> tuple[str, ...]:
+    """The host names of all listeners; none where a listener answers to any."""
+    if not all(x.hostnames for x in gateway.listeners):
+        return ()
+    return tuple(dict.fromkeys(h for x in gateway.listeners for h in x.hostnames))

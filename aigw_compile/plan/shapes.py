@@ -1,0 +1,200 @@
+"""Shapes of a gateway that show when all places are taken together, or when one target of each model is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from aigw_compile import ir
+from aigw_compile.diagnostic import Pointer
+from aigw_compile.plan import fits
+from aigw_compile.policies import pcre
+from aigw_compile.policies.limits import Limit
+from aigw_compile.policies.prompt_decorator import PromptDecorator
+from aigw_compile.policies.prompt_guard import PromptGuard
+
+
+def targets_beyond_the_first(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """Every target but the one that a target with one upstream per model calls."""
+    for model in gateway.models:
+        first = model.first()
+        yield from (t.origin for t in model.targets if t is not first)
+
+
+def targets_without_weight(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A target that is never chosen."""
+    yield from (t.origin for m in gateway.models for t in m.targets if not t.weight)
+
+
+def weights_and_priorities(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A weight in a model that has several priorities."""
+    for model in gateway.models:
+        if len(model.priorities()) > 1:
+            yield from ((*t.origin, "weight") for t in model.targets if t.weight > 1)
+
+
+def passed_names_among_others(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A target that passes the client's model name on, beside one that has a name of its own."""
+    for model in gateway.models:
+        names = {t.model for t in model.targets if t.weight}
+        if len(names) > 1:
+            yield from (t.origin for t in model.targets if t.model == "*" and t.weight)
+
+
+def renamed_models(gateway: ir.Gateway, which: str) -> Iterator[Pointer]:
+    """A model that a provider knows by another name than clients; `first`: only the first target of each model counts."""
+    for model in gateway.models:
+        targets = [model.first()] if which == "first" else [t for t in model.targets if t.weight]
+        names = {t.model for t in targets if t}
+        if names and "*" not in names and names != {model.name, *model.aliases}:
+            yield (*model.origin, "targets")
+
+
+def unused_providers(gateway: ir.Gateway, which: str) -> Iterator[Pointer]:
+    """A provider that no target calls; `first`: only the first target of each model counts."""
+    used = {t.provider.name for t in _targets(gateway, which)}
+    yield from (p.origin for p in gateway.providers if p.name not in used)
+
+
+def unused_vaults(gateway: ir.Gateway, which: str) -> Iterator[Pointer]:
+    """A vault from which no provider that is called takes its credential; `first` as for unused-providers."""
+    credentials = [t.provider.credential for t in _targets(gateway, which)]
+    used = {c.vault.name for c in credentials if c and c.vault}
+    yield from (v.origin for v in gateway.vaults if v.name not in used)
+
+
+def vaults_of_type(gateway: ir.Gateway, types: Sequence[str]) -> Iterator[Pointer]:
+    """A vault of one of some types."""
+    yield from (v.origin for v in gateway.vaults if v.type in types)
+
+
+def provider_secrets_from(gateway: ir.Gateway, sources: Sequence[str]) -> Iterator[Pointer]:
+    """A provider's credential that comes from one of some sources."""
+    for provider in gateway.providers:
+        if provider.credential and provider.credential.source in sources:
+            yield provider.credential.origin
+
+
+def env_names_not_in_capitals(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A provider's credential in an environment variable whose name has small letters."""
+    for provider in gateway.providers:
+        key = provider.credential
+        if key and key.source == "env" and key.name != key.name.upper():
+            yield key.origin
+
+
+def names_unfit_for_a_path(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A model name or alias that cannot stand in a path, in a gateway with several models."""
+    if len(gateway.models) > 1:
+        for model in gateway.models:
+            if fits.pathless(model.name):
+                yield (*model.origin, "name")
+            yield from ((*model.origin, "aliases", i) for i, name in enumerate(model.aliases) if fits.pathless(name))
+
+
+def several_listeners(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """More than one listener."""
+    if len(gateway.listeners) > 1:
+        yield ("spec", "listeners")
+
+
+def policies_of_nobody(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """Policies of a group without members."""
+    for scope in ir.scopes(gateway):
+        if scope.policies and fits.nobody(gateway, scope):
+            yield (*scope.origin, "policies")
+
+
+def groups_without_members(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A group to which no consumer belongs."""
+    yield from (g.origin for g in gateway.consumer_groups if not fits.members(gateway, g.name))
+
+
+def limits_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, Any]) -> Iterator[Pointer]:
+    """A limit that finds no limiter (see fits.limits_too_much for `unit`, `slots`, `groups`, `gatewayWide` and `only`)."""
+    wide = than["gatewayWide"]
+    if wide == "with-equal-timeouts":
+        wide = len({fits.timing(m) for m in gateway.models}) == 1
+    only = bool(than.get("only"))
+    yield from fits.limits_too_much(gateway, than["unit"], than["slots"], than["groups"], bool(wide), only)
+
+
+def guards_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, int]) -> Iterator[Pointer]:
+    """A guard that cannot be had together with those before it in `patterns` patterns of `chars` characters."""
+    yield from fits.guards_too_much(gateway, than["patterns"], than["chars"])
+
+
+def guards_that_differ(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A guard with other roles or another scope than one that may apply together with it."""
+    guards = [*_guards(gateway)]
+    if len({(frozenset(g.roles), g.scope) for g in guards}) > 1:
+        yield from (g.origin for g in guards[1:])
+
+
+def guard_with_an_anchor(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A pattern that asks for the begin or end of a text, in a guard that looks at more than one message."""
+    for guard in _guards(gateway):
+        if guard.scope != "last" or set(guard.roles) != {"user"}:
+            for field in ("deny", "allow"):
+                yield from (
+                    (*guard.origin, field, i) for i, text in enumerate(getattr(guard, field)) if pcre.anchored(text)
+                )
+
+
+def decorators_that_do_not_fit(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A decorator that brings a call over `most` messages on one side."""
+    yield from fits.decorators_too_much(gateway, most)
+
+
+def decorator_message_longer_than(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A decorator's message of more than `most` characters."""
+    for scope in ir.scopes(gateway):
+        for decorator in ir.every(scope.policies, PromptDecorator):
+            yield from (m.origin for m in (*decorator.prepend, *decorator.append) if len(m.content) > most)
+
+
+def limits_and_several_replicas(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """Limits in a gateway of which more than one runs."""
+    if gateway.deployment.most_replicas > 1:
+        for scope in ir.scopes(gateway):
+            yield from (x.origin for x in ir.every(scope.policies, Limit))
+
+
+def _targets(gateway: ir.Gateway, which: str) -> Iterator[ir.Target]:
+    for model in gateway.models:
+        first = model.first()
+        yield from (t for t in model.targets if t.weight and (which != "first" or t is first))
+
+
+def _guards(gateway: ir.Gateway) -> Iterator[PromptGuard]:
+    for scope in ir.scopes(gateway):
+        yield from ir.every(scope.policies, PromptGuard)
+
+
+SHAPES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
+    function.__name__.replace("_", "-"): function
+    for function in (
+        targets_beyond_the_first,
+        targets_without_weight,
+        weights_and_priorities,
+        passed_names_among_others,
+        renamed_models,
+        unused_providers,
+        unused_vaults,
+        vaults_of_type,
+        provider_secrets_from,
+        env_names_not_in_capitals,
+        names_unfit_for_a_path,
+        several_listeners,
+        policies_of_nobody,
+        groups_without_members,
+        limits_that_do_not_fit,
+        guards_that_do_not_fit,
+        guards_that_differ,
+        guard_with_an_anchor,
+        decorators_that_do_not_fit,
+        decorator_message_longer_than,
+        limits_and_several_replicas,
+    )
+}
+"""Predicates for plan/conditions.py, which lists all there are."""

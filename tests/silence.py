@@ -1,0 +1,123 @@
+"""The law of silence as a function: a spec and a target to the places that can change without an output or a finding that says so."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from aigw_compile import compiler
+from aigw_compile.diagnostic import Pointer, named
+from aigw_compile.document import text_of
+from aigw_compile.project import TargetChoice
+from aigw_compile.source import parse
+from tests.support import build_all_accepted
+
+OTHER: dict[str, str] = {
+    "rate-limited": "context-length",
+    "overloaded": "quota-exceeded",
+    "server-error": "auth-error",
+    "timeout": "content-filter",
+    "connect-failure": "bad-response",
+    "second": "minute",
+    "minute": "hour",
+    "hour": "day",
+    "day": "hour",
+    "week": "day",
+    "month": "week",
+    "gateway": "model",
+    "consumer": "gateway",
+    "group": "consumer",
+    "model": "gateway",
+    "system": "user",
+    "developer": "assistant",
+    "user": "assistant",
+    "json": "text",
+    "text": "json",
+    "conversation": "last",
+    "last": "conversation",
+}
+"""A word of the language -> another one that is as valid at its place."""
+
+
+def places(data: Any, at: Pointer = ()) -> Iterator[Pointer]:
+    """Yield every place of a document, outermost first."""
+    if at:
+        yield at
+    for key, inner in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+        yield from places(inner, (*at, key))
+
+
+def value(data: Any, at: Pointer) -> Any:
+    for step in at:
+        data = data[step]
+    return data
+
+
+def leaves(data: Any) -> Iterator[Pointer]:
+    """Yield the places that hold no further places."""
+    yield from (at for at in places(data) if not isinstance(value(data, at), (dict, list)))
+
+
+def others(leaf: Any) -> Iterator[Any]:
+    """Yield other values for a leaf; some are invalid at their place, which a finding then says."""
+    if isinstance(leaf, bool):
+        yield not leaf
+    elif isinstance(leaf, (int, float)):
+        yield leaf + 1 if isinstance(leaf, int) else leaf / 2
+    elif isinstance(leaf, str):
+        digits = leaf.rstrip("msihMKG")
+        yield OTHER.get(leaf) or (f"{int(digits) + 1}{leaf[len(digits) :]}" if digits.isdigit() else f"{leaf}x")
+
+
+def mutants(data: Any) -> Iterator[tuple[Pointer, Any]]:
+    """Yield every document that differs in one place: a leaf with another value, or anything left out."""
+    for at in places(data):
+        found = value(data, at)
+        for other in () if isinstance(found, (dict, list)) else others(found):
+            mutant = copy.deepcopy(data)
+            value(mutant, at[:-1])[at[-1]] = other
+            yield at, mutant
+        mutant = copy.deepcopy(data)
+        del value(mutant, at[:-1])[at[-1]]
+        yield at, mutant
+
+
+def meaning(gateway: Any) -> Any:
+    """A gateway without the places that it was made from."""
+    if hasattr(gateway, "_asdict"):
+        return {k: meaning(v) for k, v in gateway._asdict().items() if k != "origin"}
+    return [meaning(v) for v in gateway] if isinstance(gateway, tuple) else gateway
+
+
+def silent(data: Any, choice: TargetChoice) -> set[str]:
+    """Return the places where a change of meaning changes no output and no finding of either side names the place.
+
+    A change that means the same (a default left out) may be silent. All losses are accepted, so nothing is vacuous.
+    """
+
+    def read(document: Any) -> compiler.Checked:
+        return compiler.check_document(parse(json.dumps(document, ensure_ascii=False), "gateway.yaml")[0][0])
+
+    first = read(data)
+    before = build_all_accepted(first, choice)
+    texts = [text_of(d) for d in before.documents]
+    lost = [x.at for x in before.plan.losses]
+    said = [d.at for d in first.diagnostics]
+    found = set()
+    for at, mutant in mutants(data):
+        again = read(mutant)
+        named_by = [*lost, *said, *(d.at for d in again.diagnostics)]
+        if again.gateway is None:
+            if again.diagnostics:
+                continue  # an error, with a place of its own, says so
+        else:
+            after = build_all_accepted(again, choice)
+            if [text_of(d) for d in after.documents] != texts or meaning(again.gateway) == meaning(first.gateway):
+                continue
+            named_by += [x.at for x in after.plan.losses]
+        inside = any(place[: len(at)] == at for place in lost)  # it held what is lost
+        if not inside and not any(place and at[: len(place)] == place for place in named_by):
+            found.add(named(at, data))
+    return found

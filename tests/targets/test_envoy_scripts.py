@@ -1,0 +1,219 @@
+"""The scripts for Envoy in a LuaJIT as Envoy has it, against Python: JSON read and written, bodies edited in place."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from aigw_compile.emitters.envoy.wire import header_safe
+from aigw_compile.target import asset
+
+LUAJIT = shutil.which("luajit")
+PHASES = [phase for phase in Phase if phase is not Phase.shrink]
+"""A process for each try: making an example small would take minutes, and the texts are small anyway."""
+needs_luajit = pytest.mark.skipif(LUAJIT is None, reason="there is no luajit on this machine")
+
+_ECHO = r"""
+local function plain(hex) return (hex:gsub('%x%x', function(x) return string.char(tonumber(x, 16)) end)) end
+for line in io.lines() do
+  local ok, value, spans = pcall(decode, plain(line))
+  local out = ok and encode(value) or ''
+  if ok and type(value) == 'table' and spans[value] then
+    out = out .. '\n' .. plain(line):sub(spans[value][1], spans[value][2])
+  end
+  io.write(ok and '1' or '0', (out:gsub('.', function(c) return string.format('%02x', c:byte()) end)), '\n')
+end
+"""
+
+
+def _lua(*texts: bytes) -> list[bytes | None]:
+    """Return for each text what decode and encode make of it, and the span of the root; None where it is refused."""
+    assert LUAJIT
+    script = asset("envoy", "json.lua") + _ECHO
+    lines = "".join(f"{t.hex()}\n" for t in texts)
+    done = subprocess.run([LUAJIT, "-e", script], input=lines, capture_output=True, text=True, timeout=60, check=True)
+    answers = done.stdout.splitlines()
+    assert len(answers) == len(texts)
+    return [bytes.fromhex(a[1:]) if a[0] == "1" else None for a in answers]
+
+
+def _strict(text: bytes) -> Any:
+    """Python's reading, as strict as the language wants it. Raises ValueError."""
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len({k for k, _ in items}) != len(items):
+            raise ValueError("duplicate")
+        return dict(items)
+
+    def number(word: str) -> float:
+        value = float(word)
+        if math.isinf(value):
+            raise ValueError("too large")
+        return value
+
+    def constant(word: str) -> Any:
+        raise ValueError(word)
+
+    value = json.loads(
+        text.decode("utf-8"), object_pairs_hook=pairs, parse_constant=constant, parse_float=number, parse_int=number
+    )
+    json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate is no UTF-8
+    return value
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@needs_luajit
+@settings(max_examples=40, deadline=None, phases=PHASES)
+@given(st.lists(JSON, min_size=1, max_size=20), st.booleans())
+def test_lua_reads_and_writes_json(values: list[Any], ascii_only: bool) -> None:
+    texts = [json.dumps(v, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass") for v in values]
+    for text, answer in zip(texts, _lua(*texts), strict=True):
+        assert answer is not None
+        written, _, span = answer.partition(b"\n")
+        read = json.loads(written, parse_int=float)
+        wanted = json.loads(text, parse_int=float)
+        assert read == wanted or (wanted in ([], {}) and read in ([], {}))
+        assert not span or span == text
+
+
+@needs_luajit
+@settings(max_examples=40, deadline=None, phases=PHASES)
+@given(st.data())
+def test_lua_refuses_what_is_no_json(data: st.DataObject) -> None:
+    """Cut, doubled and changed bytes: both readers say yes, or both say no."""
+    texts = []
+    for _ in range(20):
+        text = bytearray(
+            json.dumps(data.draw(JSON), ensure_ascii=data.draw(st.booleans())).encode("utf-8", "surrogatepass")
+        )
+        at = data.draw(st.integers(0, len(text)))
+        text[at : at + data.draw(st.integers(0, 2))] = data.draw(
+            st.sampled_from([b"", b",", b'"', b"\\", b"0", b"\xff", b"}", b"\x01"])
+        )
+        texts.append(bytes(text))
+    for text, answer in zip(texts, _lua(*texts), strict=True):
+        try:
+            _strict(text)
+            fine = True
+        except (ValueError, RecursionError):
+            fine = False
+        assert (answer is not None) == fine, text
+
+
+@needs_luajit
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a":1,"\\u0061":2}',
+        b'{"a":{"b":1,"b":1}}',
+        b'"\\ud83d"',
+        b'"\\ude00"',
+        b'"\xed\xa0\x80"',
+        b'"\xc0\xaf"',
+        b'"\xf4\x90\x80\x80"',
+        b"01",
+        b"1.",
+        b"+1",
+        b".5",
+        b"1e999",
+        b"1e+300843024463627164826",
+        b"NaN",
+        b"nul",
+        b"[1 2]",
+        b'{"a" 1}',
+        b"{a:1}",
+        b"\xef\xbb\xbf{}",
+        b"",
+        b" ",
+        b"[" * 300 + b"]" * 300,
+        b'"\x7f\t"',
+    ],
+)
+def test_lua_refuses(text: bytes) -> None:
+    assert _lua(text) == [None]
+
+
+_EDIT = r"""
+local function plain(hex) return (hex:gsub('%x%x', function(x) return string.char(tonumber(x, 16)) end)) end
+for line in io.lines() do
+  local text, before, after = line:match('^(%x*) (%x*) (%x*)$')
+  text = plain(text)
+  local doc, spans, members = decode(text)
+  local edits, asked = edits_of(doc, spans, members, plain(before), plain(after))
+  local out, place = edited(text, edits, members[doc].model)
+  local hex = out:gsub('.', function(c) return string.format('%02x', c:byte()) end)
+  io.write(hex, ' ', place, ' ', tostring(asked), '\n')
+end
+"""
+MESSAGES = st.lists(
+    st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": st.text()}), max_size=3
+)
+BODIES = st.fixed_dictionaries(
+    {"model": st.text(min_size=1), "messages": MESSAGES.filter(bool)},
+    optional={
+        "stream": st.sampled_from([True, True, False, None]),
+        "stream_options": st.none()
+        | st.fixed_dictionaries({}, optional={"include_usage": st.booleans(), "x": st.lists(JSON, max_size=2)}),
+        "seed": st.integers(-(2**70), 2**70),
+        "tools": st.lists(JSON, max_size=2),
+    },
+)
+
+
+@needs_luajit
+@settings(max_examples=30, deadline=None, phases=PHASES)
+@given(
+    st.lists(
+        st.tuples(BODIES, MESSAGES, MESSAGES, st.randoms(), st.sampled_from([None, 0, 3])), min_size=1, max_size=10
+    )
+)
+def test_lua_edits_a_body_in_place(cases: list[tuple[Any, Any, Any, Any, int | None]]) -> None:
+    """Decorators and include_usage: the same as if the body had been read, changed and written."""
+    lines = []
+    for body, before, after, random, indent in cases:
+        order = random.sample(list(body), len(body))
+        text = json.dumps({k: body[k] for k in order}, ensure_ascii=random.random() < 0.5, indent=indent)
+        parts = (",".join(json.dumps(m) for m in side) for side in (before, after))
+        lines.append(" ".join(x.encode("utf-8", "surrogatepass").hex() for x in (text, *parts)))
+    script = "".join(asset("envoy", f"{n}.lua") for n in ("json", "reply", "texts", "request")) + _EDIT
+    assert LUAJIT
+    done = subprocess.run(
+        [LUAJIT, "-e", script], input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=60, check=True
+    )
+    for (body, before, after, *_), line in zip(cases, done.stdout.splitlines(), strict=True):
+        hexed, place, asked = line.split(" ")
+        raw = bytes.fromhex(hexed)
+        first, last = map(int, place.split(","))
+        assert json.loads(raw[first - 1 : last]) == body["model"]
+        wanted = {**body, "messages": [*before, *body["messages"], *after]}
+        options = body.get("stream_options")
+        if body.get("stream") is True:
+            wanted["stream_options"] = {**(options or {}), "include_usage": True}
+            assert asked == str(bool(options and options.get("include_usage"))).lower()
+        assert json.loads(raw) == wanted
+
+
+@given(st.text())
+def test_header_values_are_plain(text: str) -> None:
+    from urllib.parse import unquote
+
+    safe = header_safe(text.encode("utf-8", "ignore").decode())
+    assert all("!" <= c <= "~" for c in safe)
+    assert unquote(safe) == text.encode("utf-8", "ignore").decode()
