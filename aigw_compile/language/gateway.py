@@ -34,7 +34,7 @@ Hostname = Annotated[
     str,
     Field(
         pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-        json_schema_extra={"examples": ["ai.example.com"]},
+        json_schema_extra={"x-aigw-form": "hostname", "examples": ["ai.example.com"]},
     ),
 ]
 
@@ -58,6 +58,7 @@ class Listener(Strict):
         {"changed": ["breaking"]},
         "/",
         example="/ai",
+        extra={"x-aigw-form": "path"},
         pattern=r"^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?)?$",
     )
     maxBodySize: Size = field("Largest body of a request.", {"raised": ["behaviour"], "lowered": ["breaking"]}, "10Mi")
