@@ -36,6 +36,12 @@ CODES = {
         "no gateway found",
         "None of the files holds a document with `apiVersion: aigw.dev/v1alpha1` and `kind: AIGateway`.",
     ),
+    "AIG0106": (
+        "error",
+        "a link that leads out of the project",
+        "Only files below the project's root are read. A symbolic link to anything else is not followed, so that a pull "
+        "request cannot make the compiler read, and show, files of the machine that it runs on.",
+    ),
     "AIG0105": (
         "error",
         "the project file names what does not exist",
@@ -105,6 +111,11 @@ def open_project(arguments: Sequence[Path], *, without: Sequence[Path] = (), sho
         if any(path.is_relative_to(folder) for folder in without):
             continue
         name = _shown(path, shown_root)
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            hint = "copy the file into the project; a link out of it would read whatever it points to"
+            outside = Diagnostic("AIG0106", Severity.ERROR, "this link leads out of the project", (), hint)
+            diagnostics.append(_at_start(outside, name))
+            continue
         if path.name == FILENAME:
             if path.parent != root:
                 hint = f"the one that counts is {_shown(root / FILENAME, shown_root)}; move what is needed there"

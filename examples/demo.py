@@ -49,9 +49,13 @@ def ask(url: str, key: str, stream: bool) -> None:
             print(f"{answer.status} {reply['model']}: {reply['choices'][0]['message']['content']}")
             print(f"usage: {reply['usage']}")
             return
+        print(f"{answer.status}, as it comes: ", end="")
         for line in answer:
-            if line.startswith(b"data:"):
-                print(line.decode().rstrip()[:110])
+            if line.startswith(b"data: {"):
+                for choice in json.loads(line[6:])["choices"]:
+                    print(choice["delta"].get("content") or "", end="|", flush=True)
+            elif line.startswith(b"data:"):
+                print(f" {line.decode().rstrip()}")
 
 
 def serve_and_ask() -> None:

@@ -15,6 +15,7 @@ from aigw_compile.diagnostic import failed, named
 from aigw_compile.document import source_map, text_of
 from aigw_compile.plan import asks
 from aigw_compile.project import TargetChoice
+from aigw_compile.verify import NATIVE
 from tests import support
 from tests.silence import silent
 
@@ -40,6 +41,15 @@ def test_builds_with_all_losses_accepted(folder: Path, choice: TargetChoice) -> 
     for checked in gateways(folder):
         built = support.build_all_accepted(checked, choice)
         assert not failed(built.diagnostics), built.diagnostics
+        assert built.documents
+
+
+@pytest.mark.parametrize("choice", list(support.every_choice(*NATIVE)), ids=support.label)
+@pytest.mark.parametrize("folder", support.EXAMPLES, ids=lambda f: f.name)
+def test_the_targets_own_binary_takes_it(folder: Path, choice: TargetChoice) -> None:
+    for checked in gateways(folder):
+        built = support.build_all_accepted(checked, choice, native=True)
+        assert not built.diagnostics, built.diagnostics
         assert built.documents
 
 

@@ -58,6 +58,16 @@ def test_a_file_argument_means_that_file(tmp_path: Path) -> None:
     assert open_project([tmp_path / "b.yaml"]).project.root == tmp_path
 
 
+def test_a_link_out_of_the_project_is_not_followed(tmp_path: Path) -> None:
+    outside = tree(tmp_path / "outside", {"secret.yaml": spec("secret")})
+    root = tree(tmp_path / "root", {"aigw-compile.yaml": "", "a.yaml": spec("a")})
+    (root / "b.yaml").symlink_to(outside / "secret.yaml")
+    (root / "c.yaml").symlink_to(root / "a.yaml")
+    (root / "folder").symlink_to(outside)
+    assert names(root) == ["a", "a"]
+    assert codes(root) == ["AIG0106"]
+
+
 def test_sources_narrow_what_is_read(tmp_path: Path) -> None:
     tree(tmp_path, {"aigw-compile.yaml": "sources: [in/]", "in/a.yaml": spec("a"), "b.yaml": spec("b")})
     assert names(tmp_path) == ["a"]

@@ -65,6 +65,9 @@ def command(
     code = common.show(findings, results[0].shown_from, format_, reports, strict=strict)
     failing_changes = sum(r.failing_changes for r in results)
     stale = [name for r in results for name in r.stale]
+    if failing_changes:
+        words = f"{failing_changes} change{'s have' if failing_changes > 1 else ' has'} a class that fails here"
+        click.echo(f"{words}; see diff.md, or `aigw-compile diff`", err=True)
     if check_only:
         for name in stale:
             click.echo(f"stale: {name}", err=True)

@@ -53,6 +53,8 @@ def _compiled(path: Path, gateway: str | None) -> bytes:
     opened = compiler.open_project([path])
     checked, general = compiler.check(opened)
     chosen = [one for one in checked if gateway in (None, one.name)]
+    if not checked and general:
+        raise click.exceptions.Exit(common.show(general, opened.shown_from, "text", ()) or 1)
     if len(chosen) != 1:
         names = ", ".join(one.name for one in checked) or "none"
         raise click.UsageError(f"which gateway? --gateway NAME; {path} holds: {names}")
@@ -76,6 +78,8 @@ def _ready(state: dict[str, Any]) -> None:
     for name, url in state["listeners"].items():
         click.echo(f"listener {name}: {url}")
     click.echo(f"operations: {state['operations']}")
+    if state["metrics"] != state["operations"]:
+        click.echo(f"metrics: {state['metrics']}")
     for consumer, key in state.get("keys", {}).items():
         click.echo(f"key of {consumer}: {key}")
     click.echo(json.dumps({"ready": True}))

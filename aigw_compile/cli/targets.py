@@ -10,7 +10,7 @@ import click
 from aigw_compile.cli import common
 from aigw_compile.plan import matrix
 from aigw_compile.project import TargetChoice
-from aigw_compile.target import TARGETS, Capability, Feature, TargetFacts, facts, manifest
+from aigw_compile.target import TARGETS, Capability, Condition, Feature, TargetFacts, facts, manifest
 
 
 @click.command()
@@ -42,16 +42,41 @@ def _label(t: TargetFacts) -> str:
 Rows = list[tuple[Feature, tuple[Capability, ...]]]
 
 
+def _mark(target: TargetFacts, found: Feature, cell: Capability) -> str:
+    """The support, with a star where it is another for a gateway of a certain shape."""
+    return cell.support.value + ("*" if _conditions(target, found) else "")
+
+
+def _conditions(target: TargetFacts, found: Feature) -> list[Condition]:
+    return [c for c in target.conditions if c.feature == found.path]
+
+
+def _notes(target: TargetFacts, found: Feature, cell: Capability) -> list[str]:
+    """What differs and why: always, and for gateways of a certain shape."""
+    notes = [_note("", cell)] if cell.note else []
+    for c in _conditions(target, found):
+        than = f" {c.argument}" if c.argument is not None else ""
+        notes.append(_note(f"with {c.when.replace('-', ' ')}{than} {c.capability.support.value}: ", c.capability))
+    return notes
+
+
+def _note(lead: str, cell: Capability) -> str:
+    return f"{lead}{cell.note}" + (f" (nearest: {cell.nearest})" if cell.nearest else "")
+
+
 def _text(chosen: Sequence[TargetFacts], rows: Rows, notes: bool) -> str:
     labels = [_label(t) for t in chosen]
     wide = max(len(f.path) for f, _ in rows)
-    lines = ["  ".join(["code   ", "feature".ljust(wide), *labels]).rstrip()]
+    widths = [max(len(label), len("emulated*")) for label in labels]
+    head = [label.ljust(width) for label, width in zip(labels, widths, strict=True)]
+    lines = ["  ".join(["code   ", "feature".ljust(wide), *head]).rstrip()]
     for found, cells in rows:
-        columns = [c.support.value.ljust(len(label)) for c, label in zip(cells, labels, strict=True)]
+        marks = [_mark(t, found, c) for t, c in zip(chosen, cells, strict=True)]
+        columns = [mark.ljust(width) for mark, width in zip(marks, widths, strict=True)]
         lines.append("  ".join([found.code, found.path.ljust(wide), *columns]).rstrip())
-        for cell, label in zip(cells, labels, strict=True):
-            if notes and cell.note:
-                lines.append(f"         {label}: {cell.note}" + (f" (nearest: {cell.nearest})" if cell.nearest else ""))
+        for target, cell in zip(chosen, cells, strict=True) if notes else ():
+            lines += [f"         {_label(target)}: {note}" for note in _notes(target, found, cell)]
+    lines += ["", "* another answer for some gateways; --notes says for which"]
     return "\n".join(lines) + "\n"
 
 
@@ -62,10 +87,11 @@ def _markdown(chosen: Sequence[TargetFacts], rows: Rows) -> str:
     for found, cells in rows:
         marks = []
         for target, cell in zip(chosen, cells, strict=True):
-            if cell.note:
-                nearest = f" Nearest: {cell.nearest}." if cell.nearest else ""
-                notes.append(f"{len(notes) + 1}. {_label(target)}, `{found.path}`: {cell.note}.{nearest}")
-            marks.append(cell.support.value + (f" [{len(notes)}]" if cell.note else ""))
+            numbers = []
+            for note in _notes(target, found, cell):
+                notes.append(f"{len(notes) + 1}. {_label(target)}, `{found.path}`: {note}")
+                numbers.append(f" [{len(notes)}]")
+            marks.append(_mark(target, found, cell) + "".join(numbers))
         lines.append(_row([found.code, f"`{found.path}`", *marks]))
     return "\n".join([*lines, "", *notes, ""])
 
@@ -75,15 +101,21 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _json(chosen: Sequence[TargetFacts], rows: Rows) -> list[dict[str, object]]:
+    def cell_of(target: TargetFacts, found: Feature, cell: Capability) -> dict[str, object]:
+        held: dict[str, object] = {k: v for k, v in cell._asdict().items() if v}
+        where = [
+            {"where": c.when, "than": c.argument, **{k: v for k, v in c.capability._asdict().items() if v}}
+            for c in _conditions(target, found)
+        ]
+        return {**held, "conditions": where} if where else held
+
     return [
         {
             "code": found.code,
             "feature": found.path,
             "title": found.title,
             "security": found.security,
-            "targets": {
-                _label(t): {k: v for k, v in cell._asdict().items() if v} for t, cell in zip(chosen, cells, strict=True)
-            },
+            "targets": {_label(t): cell_of(t, found, cell) for t, cell in zip(chosen, cells, strict=True)},
         }
         for found, cells in rows
     ]

@@ -212,4 +212,5 @@ def _inside(value: Any) -> str:
 
 def _percent(before: Any, after: Any) -> str:
     numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (before, after))
-    return f" ({(after - before) / before:+.0%})" if numbers and before else ""
+    text = f"{(after - before) / before:+.0%}" if numbers and before else "+0%"
+    return f" ({text})" if text not in ("+0%", "-0%") else ""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
+from aigw_compile.plan.bounds import BOUNDS
 from aigw_compile.plan.shapes import SHAPES
 from aigw_compile.policies.limits import Limit
 from aigw_compile.policies.prompt_decorator import PromptDecorator
@@ -167,130 +165,10 @@ def gaps_in_priorities(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         yield from ((*t.origin, "priority") for t in model.targets if t.priority not in dense)
 
 
-def targets_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """Targets of a model beyond the first `most`."""
-    yield from (target.origin for model in gateway.models for target in model.targets[most:])
-
-
-def names_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """A model with more than `most` names."""
-    yield from ((*m.origin, "aliases") for m in gateway.models if len(m.aliases) >= most)
-
-
 def chat_models(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A gateway with a chat model."""
     if any("chat" in model.capabilities for model in gateway.models):
         yield ("spec", "models")
-
-
-def several_body_sizes(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """Listeners that take bodies of different sizes."""
-    if len({x.max_body_size for x in gateway.listeners}) > 1:
-        yield from ((*x.origin, "maxBodySize") for x in gateway.listeners)
-
-
-def provider_outside_dns(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A provider at an address that means something else elsewhere: loopback, one label, none at all."""
-    for provider in gateway.providers:
-        try:
-            split = urlsplit(provider.base_url)
-            host, _ = split.hostname or "", split.port
-        except ValueError:
-            host = ""
-        try:
-            outside = ip_address(host).is_loopback
-        except ValueError:
-            outside = not _DOMAIN.fullmatch(host) or host.endswith(".localhost")
-        if outside:
-            yield provider.origin
-
-
-_DOMAIN = re.compile(r"([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]*[a-z0-9])?\.?")
-
-
-def client_id(consumer: ir.Consumer, number: int) -> str:
-    """Return the name of a consumer's key where each key needs its own: `bot`, `bot.2`."""
-    return consumer.name if number == 0 else f"{consumer.name}.{number + 1}"
-
-
-def several_keys(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A consumer with more than one key."""
-    yield from ((*c.origin, "credentials") for c in gateway.consumers if len(c.credentials) > 1)
-
-
-def provider_secret_key_other_than(gateway: ir.Gateway, key: str) -> Iterator[Pointer]:
-    """A provider's Kubernetes Secret with another data key than `key`."""
-    for provider in gateway.providers:
-        if provider.credential and provider.credential.in_cluster and provider.credential.property != key:
-            yield provider.credential.origin
-
-
-def client_secret_key_other_than_its_name(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A consumer's Kubernetes Secret whose data key is not the name of the consumer."""
-    for consumer in gateway.consumers:
-        for number, credential in enumerate(consumer.credentials):
-            ref = credential.api_key
-            if ref.in_cluster and ref.property != client_id(consumer, number):
-                yield ref.origin
-
-
-def counters_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """Limits beyond the first `most` counters, where only consumers with one key each share one."""
-    several = any(len(c.credentials) > 1 for c in gateway.consumers)
-    count = 0
-    for scope in ir.scopes(gateway):
-        for limit in ir.every(scope.policies, Limit):
-            models = len(gateway.models) if "model" in limit.by and scope.kind != "model" else 1
-            groups = len(gateway.consumer_groups) if "group" in limit.by and scope.kind != "group" else 1
-            consumers = len(gateway.consumers) if several and "consumer" in limit.by else 1
-            count += models * groups * consumers * sum(x is not None for x in (limit.requests, limit.tokens))
-            if count > most:
-                yield limit.origin
-
-
-def amount_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """An amount of a limit that is larger than `most`."""
-    for limit in _limits(gateway):
-        for field, amount in (("requests", limit.requests), ("tokens", limit.tokens)):
-            if amount is not None and amount > most:
-                yield (*limit.origin, field)
-
-
-def group_names_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """Limits on a group whose members' names together are longer than `most` characters."""
-    long = {
-        g.name
-        for g in gateway.consumer_groups
-        if sum(
-            len(client_id(c, n)) + 1 for c in gateway.consumers if g.name in c.groups for n in range(len(c.credentials))
-        )
-        > most
-    }
-    for scope in ir.scopes(gateway):
-        for limit in ir.every(scope.policies, Limit):
-            if (scope.kind == "group" and scope.name in long) or ("group" in limit.by and long):
-                yield limit.origin
-
-
-def labels_outside_kubernetes(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A label whose key or value is none in Kubernetes."""
-    for key, value in gateway.labels.items():
-        prefix, slash, name = key.rpartition("/")
-        fits = _LABEL.fullmatch(name) and (not slash or (_PREFIX.fullmatch(prefix) and len(prefix) <= 253))
-        if not fits or not (value == "" or _LABEL.fullmatch(value)):
-            yield ("metadata", "labels", key)
-
-
-def annotations_outside_kubernetes(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """An annotation whose key is none in Kubernetes."""
-    for key in gateway.annotations:
-        prefix, slash, name = key.rpartition("/")
-        if not _LABEL.fullmatch(name) or (slash and not (_PREFIX.fullmatch(prefix) and len(prefix) <= 253)):
-            yield ("metadata", "annotations", key)
-
-
-_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
-_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 def _limits(gateway: ir.Gateway) -> Iterator[Limit]:
@@ -325,18 +203,6 @@ _OWN = (
     different_causes,
     timeout_without_connect_failure,
     gaps_in_priorities,
-    targets_over,
-    names_over,
     chat_models,
-    several_body_sizes,
-    provider_outside_dns,
-    several_keys,
-    provider_secret_key_other_than,
-    client_secret_key_other_than_its_name,
-    counters_over,
-    amount_over,
-    group_names_over,
-    labels_outside_kubernetes,
-    annotations_outside_kubernetes,
 )
-CONDITIONS: Mapping[str, Predicate] = {**{f.__name__.replace("_", "-"): f for f in _OWN}, **SHAPES}
+CONDITIONS: Mapping[str, Predicate] = {**{f.__name__.replace("_", "-"): f for f in _OWN}, **SHAPES, **BOUNDS}

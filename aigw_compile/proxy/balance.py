@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from random import Random
 
-from aigw_compile.proxy.config import Target
+from aigw_compile.proxy.config import Model, Target
 
 FAILURES = 5
 WINDOW = 30.0
@@ -23,22 +23,37 @@ class Balance:
         self._clock = clock
         self._dice = dice
         self._failures: dict[tuple[str, str], list[float]] = {}
-        self._resting: dict[tuple[str, str], float] = {}
+        self._resting: dict[tuple[str, str], tuple[float, str]] = {}
 
-    def choose(self, model: str, targets: Sequence[Target], tried: Collection[str], *, anyway: bool) -> Target | None:
-        """Return a healthy target, one that was not tried yet where there is one. `anyway`: a resting one if need be."""
-        healthy = [t for t in targets if not self._rests(model, t)]
-        if not healthy and not anyway:
-            return None
-        pool = healthy or list(targets)
+    def priorities(self, model: Model) -> Sequence[Sequence[Target]]:
+        """Return the priorities that are worth trying, in order.
+
+        A priority whose targets all rest is passed over, as if it had just failed again with the cause that sent them
+        to rest: so only where that cause is one to fall back on. With no healthy target left at all, and where falling
+        back is not wanted, the first priority is tried anyway.
+        """
+        found: list[Sequence[Target]] = []
+        for targets in model.priorities:
+            causes = [self._cause(model.name, t) for t in targets]
+            if not all(causes):
+                found.append(targets)
+            elif not found and not model.fallback_on.issuperset(causes):
+                return [targets]
+        return found or model.priorities[:1]
+
+    def choose(self, model: str, targets: Sequence[Target], tried: Collection[str]) -> Target:
+        """Return a healthy target, one that was not tried yet where there is one; a resting one if none is healthy."""
+        pool = [t for t in targets if not self._cause(model, t)] or list(targets)
         fresh = [t for t in pool if t.name not in tried] or pool
         return self._dice.choices(fresh, [t.weight for t in fresh])[0]
 
-    def _rests(self, model: str, target: Target) -> bool:
-        return self._resting.get((model, target.name), 0.0) > self._clock()
+    def _cause(self, model: str, target: Target) -> str:
+        """Why a target rests; "" for a healthy one."""
+        until, cause = self._resting.get((model, target.name), (0.0, ""))
+        return cause if until > self._clock() else ""
 
     def report(self, model: str, target: Target, cause: str | None) -> None:
-        """Remember how an attempt went; cause None is a success."""
+        """Remember how an attempt went; a cause of None is a success, or a mistake of the client."""
         key, now = (model, target.name), self._clock()
         if cause is None:
             self._failures.pop(key, None)
@@ -46,5 +61,5 @@ class Balance:
             recent = [t for t in self._failures.get(key, ()) if t > now - WINDOW] + [now]
             self._failures[key] = recent
             if len(recent) >= FAILURES:
-                self._resting[key] = now + COOLDOWN
+                self._resting[key] = (now + COOLDOWN, cause)
                 self._failures.pop(key)

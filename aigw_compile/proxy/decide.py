@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
-from aigw_compile.proxy.config import Config, Consumer, Decorator, Guard, Listener, Model, Who
+from aigw_compile.proxy import body as body_
+from aigw_compile.proxy.config import Config, Consumer, Listener, Model, Policies, Who
 from aigw_compile.proxy.errors import (
     FORBIDDEN,
     MEDIA_TYPE,
@@ -15,7 +16,6 @@ from aigw_compile.proxy.errors import (
     TOO_LARGE,
     UNAUTHORISED,
     Refuse,
-    invalid,
     method_not_allowed,
     model_not_found,
 )
@@ -59,21 +59,23 @@ class Call(NamedTuple):
 
     @property
     def output_cap(self) -> int | None:
-        for field in ("max_completion_tokens", "max_tokens"):
-            value = self.body.get(field)
-            if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-                return value
-        return None
+        """The client's cap on the answer; of two the larger, since providers differ in which one they obey."""
+        caps = [self.body[f] for f in ("max_completion_tokens", "max_tokens") if self.body.get(f) is not None]
+        return max(caps, default=None)
 
     @property
     def choices(self) -> int:
-        n = self.body.get("n")
-        return n if isinstance(n, int) and not isinstance(n, bool) and n > 0 else 1
+        return self.body.get("n") or 1
 
 
-def door(listener: Listener, method: str, host: str, path: str) -> str | Refuse:
-    """Step 0: the door that a request came to, before anything else is looked at."""
-    if listener.hostnames and not any(_host(name, host) for name in listener.hostnames):
+def door(listener: Listener, method: str, hosts: Sequence[str], path: str) -> str | Refuse:
+    """Step 0: the door that a request came to, before anything else is looked at.
+
+    `path` is the path as it was sent: what is percent-encoded, doubled or dotted is another path, and no door.
+    """
+    if len(hosts) > 1:
+        return NOT_FOUND
+    if listener.hostnames and not any(_host(name, host) for name in listener.hostnames for host in hosts):
         return NOT_FOUND
     inner = path.removeprefix(listener.base_path) if path.startswith(listener.base_path) else ""
     if inner not in DOORS:
@@ -82,8 +84,12 @@ def door(listener: Listener, method: str, host: str, path: str) -> str | Refuse:
 
 
 def _host(name: str, host: str) -> bool:
-    host = host.lower().rsplit(":", 1)[0] if not host.startswith("[") else host.lower()
-    return host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name
+    """A name of a listener, or any name below `*.name`; ports and case do not count."""
+    host = host.lower()
+    host = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name.startswith("*."):
+        return len(host) >= len(name) and host.endswith(name[1:]) and not host.startswith(".")
+    return host == name
 
 
 def oversized(listener: Listener, size: int) -> Refuse | None:
@@ -91,19 +97,27 @@ def oversized(listener: Listener, size: int) -> Refuse | None:
     return TOO_LARGE if size > listener.max_body_size else None
 
 
-def who(config: Config, keys: Mapping[str, Consumer], headers: Headers) -> Consumer | Refuse | None:
-    """Step 3: the caller. The first configured header that is present decides; None is an anonymous caller."""
+def digest(key: str) -> bytes:
+    """What stands for a client's key in memory; looking it up takes no longer for a key that is nearly right."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def who(config: Config, keys: Mapping[bytes, Consumer], headers: Headers) -> Consumer | Refuse | None:
+    """Step 3: the caller, by the digest of the key. The first configured header that is present decides.
+
+    None is an anonymous caller, where the configuration says that everybody may call.
+    """
     if not config.headers:
         return None
     for name in config.headers:
         values = [value for key, value in headers if key.lower() == name.encode()]
         if not values:
             continue
-        key = values[0].decode("latin-1")
+        key = values[0].decode("utf-8", "surrogateescape").strip()
         if name == "authorization":
             scheme, _, key = key.partition(" ")
             key = key.strip() if scheme.lower() == "bearer" else ""
-        return keys.get(key, UNAUTHORISED) if len(values) == 1 else UNAUTHORISED
+        return keys.get(digest(key), UNAUTHORISED) if len(values) == 1 and key else UNAUTHORISED
     return UNAUTHORISED
 
 
@@ -114,26 +128,18 @@ def models(config: Config, consumer: Consumer | None) -> Models:
 
 def call(config: Config, consumer: Consumer | None, headers: Headers, body: bytes) -> Call | Refuse:
     """Steps 4 to 6: the body, the model, and whether the caller may use it."""
-    fields = {key.lower(): value.decode("latin-1").strip().lower() for key, value in headers}
-    if fields.get(b"content-encoding", "identity") != "identity":
+    if _field(headers, b"content-encoding") not in ("", "identity"):
         return MEDIA_TYPE
-    if fields.get(b"content-type", "").partition(";")[0].strip() != "application/json":
+    if _field(headers, b"content-type").partition(";")[0].strip() != "application/json":
         return MEDIA_TYPE
-    try:
-        data = json.loads(body.decode("utf-8"), object_pairs_hook=_pairs, parse_constant=_no_constant)
-    except _Duplicate as twice:
-        return invalid("invalid_json", f"The key {twice} stands twice.")
-    except (ValueError, RecursionError):
-        return invalid("invalid_json", "The body is not valid JSON in UTF-8.")
-    if not isinstance(data, dict):
-        return invalid("invalid_request", "The body must be a JSON object.")
-    name = data.get("model")
-    if not isinstance(name, str) or not name:
-        return invalid("invalid_request", "`model` must be a text.", param="model")
-    messages = data.get("messages")
-    if not isinstance(messages, list) or not messages or not all(isinstance(m, dict) for m in messages):
-        return invalid("invalid_request", "`messages` must be a list of messages.", param="messages")
-    model = config.names().get(name)
+    data = body_.parsed(body)
+    if isinstance(data, Refuse):
+        return data
+    refusal = body_.chat(data)
+    if refusal:
+        return refusal
+    name = data["model"]
+    model = config.names.get(name)
     if model is None:
         return model_not_found(name)
     if not allowed(model, consumer):
@@ -141,23 +147,28 @@ def call(config: Config, consumer: Consumer | None, headers: Headers, body: byte
     return Call(model, name, consumer, data, len(body), tuple(counters(config, model, consumer)))
 
 
+def _field(headers: Headers, name: bytes) -> str:
+    """A header in small letters; one that came twice is none of the values that are looked for."""
+    return ", ".join(value.decode("latin-1").strip().lower() for key, value in headers if key.lower() == name)
+
+
 def guarded(config: Config, one: Call) -> Refuse | None:
     """Step 8: every guard that applies must pass, on the client's own body."""
-    guards = [guard for guard in _placed(config, one, "guard") if isinstance(guard, Guard)]
-    return REJECTED if refuses(guards, one.body["messages"]) else None
+    guards = [p.guard for p in _placed(config, one) if p.guard]
+    return REJECTED if guards and refuses(guards, one.body) else None
 
 
 def sent(config: Config, one: Call) -> dict[str, Any]:
     """Step 11: the body that goes to a provider, decorated, before it is translated for one."""
-    decorators = [d for d in _placed(config, one, "decorator") if isinstance(d, Decorator)]
+    decorators = [p.decorator for p in _placed(config, one) if p.decorator]
     return {**one.body, "messages": decorated(one.body["messages"], decorators)}
 
 
-def _placed(config: Config, one: Call, field: str) -> list[Any]:
-    """The policies of a kind that apply: gateway, model, groups, consumer."""
-    groups = [config.groups[g] for g in one.consumer.groups if g in config.groups] if one.consumer else []
+def _placed(config: Config, one: Call) -> list[Policies]:
+    """The policies that apply: gateway, model, groups, consumer."""
+    groups = [config.groups[g] for g in one.consumer.groups] if one.consumer else []
     own = [one.consumer.policies] if one.consumer else []
-    return [getattr(p, field) for p in (config.policies, one.model.policies, *groups, *own) if getattr(p, field)]
+    return [config.policies, one.model.policies, *groups, *own]
 
 
 def allowed(model: Model, consumer: Consumer | None) -> bool:
@@ -169,23 +180,3 @@ def allowed(model: Model, consumer: Consumer | None) -> bool:
     if model.deny is not None and hit(model.deny):
         return False
     return model.allow is None or hit(model.allow)
-
-
-class _Duplicate(ValueError):
-    pass
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Keys come here unescaped, so `mod\\u0065l` beside `model` is found too."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _Duplicate(repr(key[:60]))
-            seen.add(key)
-    return found
-
-
-def _no_constant(word: str) -> NoReturn:
-    raise ValueError(word)

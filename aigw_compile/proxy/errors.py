@@ -37,6 +37,8 @@ MEDIA_TYPE = Refuse(415, INVALID, "unsupported_media_type", "Send application/js
 FORBIDDEN = Refuse(403, "permission_error", "model_not_allowed", "This key may not use this model.", "model")
 REJECTED = invalid("prompt_rejected", "The prompt was rejected by a policy of this gateway.")
 INTERNAL = Refuse(500, "api_error", "internal", "The gateway failed.")
+BROKEN = Refuse(502, "api_error", "upstream_error", "The provider stopped in the middle of its answer.")
+OUT_OF_TIME = Refuse(504, "api_error", "upstream_timeout", "The provider did not answer in time.")
 
 
 def method_not_allowed(allowed: str) -> Refuse:

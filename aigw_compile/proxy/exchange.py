@@ -1,4 +1,9 @@
-"""Step 14 of the request order: a call to an answer, by way of targets, retries and priorities."""
+"""Step 14 of the request order: a call to an answer, by way of targets, retries and priorities.
+
+What a client is told when all is spent is about the last error: a rate limit of the provider stays 429 with its
+retry-after, running out of time is 504, a refused credential 502 upstream_auth, anything else 502 upstream_error. What is
+about the client's own request (another 4xx, a context that is too long, a content filter) keeps the provider's words.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,9 @@ from typing import Any, NamedTuple
 from aigw_compile.proxy.balance import Balance
 from aigw_compile.proxy.config import Target
 from aigw_compile.proxy.decide import Call
-from aigw_compile.proxy.dialects.anthropic import Unsupported
-from aigw_compile.proxy.errors import INVALID, Refuse, invalid
-from aigw_compile.proxy.upstream import Failed, Reply, Streamed, Upstream
+from aigw_compile.proxy.dialects.base import Malformed, Unsupported
+from aigw_compile.proxy.errors import INVALID, OUT_OF_TIME, Refuse, invalid
+from aigw_compile.proxy.upstream import Failed, Headers, Reply, Streamed, Upstream, gone
 
 
 class Static(NamedTuple):
@@ -20,73 +25,89 @@ class Static(NamedTuple):
     content: str
 
 
-class Answer(NamedTuple):
-    result: Reply | Streamed | Static | Refuse
-    target: Target | None
-    attempts: int
-    cause: str = ""
+class Tries:
+    """What was tried for a call; it is there also when the call is broken off."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline = deadline
+        """When the whole request runs out of time, by the clock of the event loop."""
+        self.count = 0
+        self.target: Target | None = None
+        """The last one that was tried, which is the one that answered if any did."""
 
 
 async def answer(
-    upstream: Upstream, balance: Balance, call: Call, body: dict[str, Any], client: list[tuple[bytes, bytes]]
-) -> Answer:
-    """Try targets until one answers, or everything is spent. Never raises for what a provider does."""
-    model = call.model
-    attempts = 0
-    last = Failed("connect-failure", 502, {})
-    target: Target | None = None
+    upstream: Upstream, balance: Balance, call: Call, body: dict[str, Any], client: Headers, tries: Tries
+) -> Reply | Streamed | Static | Refuse:
+    """Try targets until one answers, or everything is spent. Never raises for what a provider does.
+
+    The timeout of the whole request is the caller's: TimeoutError goes through, once the target has been reported.
+    """
+    last = gone("connect-failure")
     try:
-        async with asyncio.timeout(model.request):
-            for level, targets in enumerate(model.priorities):
-                tried: set[str] = set()
-                for try_ in range(model.attempts + 1):
-                    chosen = balance.choose(model.name, targets, tried, anyway=level == 0 or try_ > 0)
-                    if chosen is None:
-                        break
-                    if try_:
-                        await asyncio.sleep(min(model.backoff_base * 2 ** (try_ - 1), model.backoff_max))
-                    target = chosen
-                    tried.add(target.name)
-                    attempts += 1
-                    result = await upstream.attempt(model, target, body, call.asked, client)
-                    if not isinstance(result, Failed):
-                        balance.report(model.name, target, None)
-                        return Answer(result, target, attempts)
-                    balance.report(model.name, target, result.cause)
-                    last = result
-                    if result.cause not in model.retry_on:
-                        break
-                if last.cause not in model.fallback_on:
-                    return Answer(_refusal(last), target, attempts, last.cause or "")
+        for targets in balance.priorities(call.model):
+            found = await _level(upstream, balance, call, body, client, tries, targets)
+            if not isinstance(found, Failed):
+                return found
+            last = found
+            if last.cause not in call.model.fallback_on:
+                return _refusal(last)
     except Unsupported as field:
         message = f"The provider of this model cannot take `{field}`."
-        return Answer(invalid("unsupported_by_provider", message, param=str(field)), target, attempts)
-    except TimeoutError:
-        last = Failed("timeout", 504, {})
-    if model.response is not None and last.cause in model.fallback_on:
-        return Answer(Static(model.response["status"], model.response["content"]), None, attempts, last.cause or "")
-    return Answer(_refusal(last), target, attempts, last.cause or "")
+        return invalid("unsupported_by_provider", message, param=str(field))
+    except Malformed as wrong:
+        return invalid("invalid_request", str(wrong), param=wrong.field)
+    return spent(call, last)
+
+
+async def _level(
+    upstream: Upstream, balance: Balance, call: Call, body: dict[str, Any], client: Headers, tries: Tries, targets: Any
+) -> Reply | Streamed | Failed:
+    """Try one priority: once, and then as often as its retries allow."""
+    model = call.model
+    tried: set[str] = set()
+    for again in range(model.attempts + 1):
+        if again:
+            await asyncio.sleep(min(model.backoff_base * 2 ** (again - 1), model.backoff_max))
+        target = balance.choose(model.name, targets, tried)
+        prepared = upstream.prepared(target, body, call.asked)
+        tried.add(target.name)
+        tries.count += 1
+        tries.target = target
+        cause: str | None = "timeout"  # unless the attempt comes to an end
+        try:
+            found = await upstream.attempt(model, target, prepared, client, stream=call.stream)
+            cause = found.cause if isinstance(found, Failed) else None
+        except asyncio.CancelledError:
+            if tries.deadline > asyncio.get_running_loop().time():  # not out of time: the client has left
+                cause = "client-left"
+            raise
+        finally:
+            balance.report(model.name, target, cause)
+        if not isinstance(found, Failed) or found.cause not in model.retry_on:
+            break
+    return found
+
+
+def spent(call: Call, last: Failed) -> Static | Refuse:
+    """What the client gets when nothing is left to try: the model's own response, or the last error."""
+    response = call.model.response
+    if response is not None and last.cause in call.model.fallback_on:
+        return Static(response["status"], response["content"])
+    return _refusal(last)
 
 
 def _refusal(failed: Failed) -> Refuse:
-    """What a client is told: the provider's own words only where they are about the client's request."""
-    if failed.cause == "timeout":
-        return Refuse(504, "api_error", "upstream_timeout", "The provider did not answer in time.")
-    if failed.cause == "rate-limited":
+    cause, error = failed.cause, failed.error
+    if cause == "timeout":
+        return OUT_OF_TIME
+    if cause == "rate-limited":
         headers = {"retry-after": failed.retry_after} if failed.retry_after else {}
         return Refuse(429, "rate_limit_error", "rate_limit_exceeded", "The provider is rate limited.", None, headers)
-    if failed.cause in ("auth-error", "quota-exceeded"):
+    if cause in ("auth-error", "quota-exceeded"):
         return Refuse(502, "api_error", "upstream_auth", "The provider refused the gateway's credential.")
-    if failed.cause in (None, "context-length", "content-filter"):
-        words = str(failed.error.get("message") or "The provider refused the request.")
-        code = failed.error.get("code")
-        param = failed.error.get("param")
-        status = failed.status if 400 <= failed.status < 500 else 502
-        return Refuse(
-            status,
-            str(failed.error.get("type") or INVALID),
-            str(code) if code else "invalid_request",
-            words,
-            str(param) if param else None,
-        )
+    if cause in (None, "context-length", "content-filter") and 400 <= failed.status < 500:
+        words = error.get("message") or "The provider refused the request."
+        code = error.get("code") or "invalid_request"
+        return Refuse(failed.status, error.get("type") or INVALID, code, words, error.get("param"))
     return Refuse(502, "api_error", "upstream_error", "No provider could answer.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from math import ceil
 from typing import NamedTuple
 
 from aigw_compile.proxy.errors import Refuse, exceeds_limit, rate_limited
@@ -51,49 +52,57 @@ class Limits:
 
     def _at(self, counter: Counter, start: int) -> _Used:
         used = self._used.get(counter.key)
-        if used is None or used.start != start:
+        if used is None or used.start < start:  # a clock that is set back opens no new window
             used = self._used[counter.key] = _Used(start)
         return used
 
     def admit(self, counters: Iterable[Counter]) -> Refuse | None:
-        """Count one request on every counter with a request limit, or none of them and return the refusal."""
-        now = self._clock()
-        taken: list[_Used] = []
-        for counter in counters:
-            if counter.limit.requests is None:
-                continue
-            start, end = window(counter.limit.per, now)
-            used = self._at(counter, start)
-            if used.requests + 1 > counter.limit.requests:
-                return rate_limited(f"requests per {counter.limit.per}", int(end - now + 0.999))
-            taken.append(used)
-        for used in taken:
+        """Step 7: count one request on every counter with a request limit, or on none of them and return the refusal."""
+        asked = [(c, c.limit.requests, 1) for c in counters if c.limit.requests is not None]
+        refusal, taken = self._room(asked, "requests")
+        for _, used, _ in taken:
             used.requests += 1
-        return None
+        return refusal
 
     def reserve(
         self, counters: Iterable[Counter], prompt: int, output: int | None, choices: int
     ) -> Refuse | Reservation:
-        """Hold `prompt` tokens and `choices` times the output cap (or each limit's reserveOutput) on every counter."""
+        """Step 9: hold `prompt` tokens and `choices` times the output cap (or each limit's reserveOutput) on every counter."""
+        asked = [
+            (c, c.limit.tokens, prompt + choices * (c.limit.reserve_output if output is None else output))
+            for c in counters
+            if c.limit.tokens is not None
+        ]
+        refusal, taken = self._room(asked, "tokens")
+        for _, used, tokens in taken:
+            used.tokens += tokens
+        return refusal or Reservation(tuple((counter, used.start, tokens) for counter, used, tokens in taken))
+
+    def _room(
+        self, asked: Iterable[tuple[Counter, int, int]], what: str
+    ) -> tuple[Refuse | None, list[tuple[Counter, _Used, int]]]:
+        """Return (refusal, []) where any of (counter, its most, how much) has no room for it, else (None, what to take).
+
+        More than a whole limit is never worth a second try, whatever the other limits say; else the longest wait is named.
+        """
         now = self._clock()
-        held: list[tuple[Counter, int, int]] = []
-        for counter in counters:
-            most = counter.limit.tokens
-            if most is None:
-                continue
+        waits: dict[str, int] = {}
+        taken: list[tuple[Counter, _Used, int]] = []
+        for counter, most, amount in asked:
+            if amount > most:
+                return exceeds_limit(what), []
             start, end = window(counter.limit.per, now)
-            tokens = prompt + choices * (counter.limit.reserve_output if output is None else output)
-            if tokens > most:
-                return exceeds_limit("tokens")
-            if self._at(counter, start).tokens + tokens > most:
-                return rate_limited(f"tokens per {counter.limit.per}", int(end - now + 0.999))
-            held.append((counter, start, tokens))
-        for counter, start, tokens in held:
-            self._at(counter, start).tokens += tokens
-        return Reservation(tuple(held))
+            used = self._at(counter, start)
+            if getattr(used, what) + amount > most:
+                waits[counter.limit.per] = ceil(end - now)
+            taken.append((counter, used, amount))
+        if not waits:
+            return None, taken
+        longest = max(waits, key=lambda per: waits[per])
+        return rate_limited(f"{what} per {longest}", waits[longest]), []
 
     def settle(self, reservation: Reservation, used: int) -> None:
-        """Replace what was held by what was used; 0 refunds. A window that is over is left as it was."""
+        """Step 18: replace what was held by what was used; 0 refunds. A window that is over is left as it was."""
         for counter, start, tokens in reservation.tokens:
             count = self._used.get(counter.key)
             if count is not None and count.start == start:
@@ -112,7 +121,7 @@ class Limits:
             ):
                 if most is None:
                     continue
-                row = (max(0, most - count), most, int(end - now + 0.999))
+                row = (max(0, most - count), most, ceil(end - now))
                 if what not in best or row < best[what]:
                     best[what] = row
         return {

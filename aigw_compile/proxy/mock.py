@@ -1,7 +1,7 @@
 """Built-in providers for demos and tests: an ASGI application that answers in OpenAI's and in Anthropic's dialect.
 
-A word in the last message makes it fail: `mock:429`, `mock:500` (any status), `mock:slow`, `mock:cut`, `mock:malformed`;
-with a provider's name in between, `mock:openai:429`, only that provider does.
+A word in the user's last message makes it fail: `mock:429`, `mock:500` (any status from 400 to 599), `mock:slow`,
+`mock:cut`, `mock:malformed`; with a provider's name in between, `mock:openai:429`, only that provider does.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-WORD = re.compile(r"mock:(?:([a-z0-9-]+):)?(\d{3}|slow|cut|malformed)\b")
-SLOW = 3.0
-"""Seconds before the first byte of `mock:slow`."""
+WORD = re.compile(r"mock:(?:([a-z0-9-]+):)?([45]\d\d|slow|cut|malformed)\b")
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Providers:
-    """Every provider at once: the first part of the path is the provider's name. `seen` holds the last requests."""
+    """Every provider at once: the first part of the path is the provider's name. `seen` holds the last `keep` requests.
 
-    def __init__(self) -> None:
+    `slow`: seconds before the first byte of `mock:slow`.
+    """
+
+    def __init__(self, slow: float = 3.0, keep: int = 100) -> None:
         self.seen: list[dict[str, Any]] = []
+        self._keep = keep
+        self._slow = slow
 
     async def __call__(
         self, scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Send
@@ -42,15 +45,15 @@ class Providers:
             body = json.loads(raw)
         except ValueError:
             body = {}
-        self.seen = [*self.seen[-99:], {"provider": provider, "path": f"/{path}", "headers": headers, "body": body}]
-        anthropic = path.endswith("messages")
-        await _answer(send, provider, anthropic, body)
+        self.seen.append({"provider": provider, "path": f"/{path}", "headers": headers, "body": body})
+        del self.seen[: -self._keep]
+        if _fault(provider, body) == "slow":
+            await asyncio.sleep(self._slow)
+        await _answer(send, provider, path.endswith("messages"), body)
 
 
 async def _answer(send: Send, provider: str, anthropic: bool, body: dict[str, Any]) -> None:
     fault = _fault(provider, body)
-    if fault == "slow":
-        await asyncio.sleep(SLOW)
     if fault.isdigit():
         await _json(send, int(fault), _error(anthropic, int(fault), provider))
         return
@@ -77,8 +80,8 @@ async def _answer(send: Send, provider: str, anthropic: bool, body: dict[str, An
 
 
 def _last(body: dict[str, Any]) -> str:
-    messages = body.get("messages") or [{}]
-    content = messages[-1].get("content", "")
+    """The text of the user's last message; decorators may have put others after it."""
+    content = next((m.get("content") for m in reversed(body.get("messages") or ()) if m.get("role") == "user"), "")
     if isinstance(content, list):
         return " ".join(str(p.get("text", "")) for p in content if isinstance(p, dict))
     return str(content or "")
@@ -103,6 +106,11 @@ def _usage(tokens: tuple[int, int]) -> dict[str, int]:
 
 
 def _tool(body: dict[str, Any]) -> str | None:
+    """The tool to call: the first one, unless the client has just told what a tool said."""
+    last = (body.get("messages") or [{}])[-1]
+    told = last.get("content") if isinstance(last.get("content"), list) else ()
+    if last.get("role") == "tool" or any(p.get("type") == "tool_result" for p in told):
+        return None
     tools = body.get("tools") or ()
     return next((t.get("name") or t["function"]["name"] for t in tools), None)
 
@@ -127,13 +135,19 @@ def _openai_events(body: dict[str, Any], text: str, tokens: tuple[int, int]) -> 
     head = {"id": "chatcmpl-mock", "object": "chat.completion.chunk", "created": 1, "model": body.get("model")}
     words = re.findall(r"\S+\s*", text)
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}, *({"content": w} for w in words), {}]
+    finish = "stop"
+    if name := _tool(body):
+        start = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
+        parts = [{"index": 0, "function": {"arguments": part}} for part in ('{"city":', ' "Paris"}')]
+        deltas = [{"role": "assistant", "content": None}, *({"tool_calls": [c]} for c in (start, *parts)), {}]
+        finish = "tool_calls"
     events = []
     for number, delta in enumerate(deltas):
         choice = {
             "index": 0,
             "delta": delta,
             "logprobs": None,
-            "finish_reason": "stop" if number == len(deltas) - 1 else None,
+            "finish_reason": finish if number == len(deltas) - 1 else None,
         }
         events.append({**head, "choices": [choice]})
     if (body.get("stream_options") or {}).get("include_usage"):
@@ -184,6 +198,8 @@ async def _json(send: Send, status: int, body: dict[str, Any]) -> None:
 
 async def _raw(send: Send, status: int, body: bytes, kind: bytes) -> None:
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    if status == 429:
+        headers.append((b"retry-after", b"7"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -32,23 +32,30 @@ class Secret:
 
 
 def fetch(ref: Mapping[str, Any], environ: Mapping[str, str]) -> str:
-    """Return the secret that a reference of the language names. Raises SecretError."""
+    """Return the secret that a reference of the language names, without white space around it. Raises SecretError."""
     if "env" in ref:
-        value = environ.get(ref["env"], "")
-        if not value:
-            raise SecretError(f"the environment variable {ref['env']} is not set")
-        return value
+        return _usable(environ.get(ref["env"]), f"the environment variable {ref['env']}", "is not set")
     if "file" in ref:
         try:
-            value = Path(ref["file"]).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as wrong:
-            raise SecretError(f"the file {ref['file']} cannot be read: {type(wrong).__name__}") from None
-        if not value:
-            raise SecretError(f"the file {ref['file']} is empty")
-        return value
+            value = Path(ref["file"]).read_text("utf-8")
+        except (OSError, UnicodeDecodeError, ValueError) as wrong:
+            why = wrong.strerror if isinstance(wrong, OSError) and wrong.strerror else "it is no text in UTF-8"
+            raise SecretError(f"the file {ref['file']} cannot be read: {why}") from None
+        return _usable(value, f"the file {ref['file']}", "is empty")
+    hint = "put the secret into an environment variable or a file, and refer to that: {env: NAME} or {file: /path}"
     if "vault" in ref:
-        raise SecretError(
-            f"the vault {ref['vault']} is not read by this version: put {ref['key']} into a variable or a file and refer to that"
-        )
-    name = ref.get("kubernetes", {}).get("name", "?")
-    raise SecretError(f"the Kubernetes Secret {name} is not read by this version: mount it and refer to the file")
+        raise SecretError(f"the vault {ref['vault']} (key {ref['key']}) is not read by this version; {hint}")
+    if "kubernetes" in ref:
+        inner = ref["kubernetes"]
+        named = f"the Kubernetes Secret {inner['name']} (key {inner['key']})"
+        raise SecretError(f"{named} is not read by this version; mount it, and refer to the file: {{file: /path}}")
+    raise SecretError(f"this is no reference to a secret; {hint}")
+
+
+def _usable(value: str | None, what: str, absent: str) -> str:
+    value = (value or "").strip()
+    if not value:
+        raise SecretError(f"{what} {absent}")
+    if not value.isprintable():
+        raise SecretError(f"{what} holds a line break or another character that no header can carry")
+    return value

@@ -17,6 +17,7 @@ import uvicorn
 from aigw_compile.proxy.app import Gateway, application, operations
 from aigw_compile.proxy.balance import Balance
 from aigw_compile.proxy.config import Config, Consumer
+from aigw_compile.proxy.decide import digest
 from aigw_compile.proxy.limits import Limits
 from aigw_compile.proxy.mock import Providers
 from aigw_compile.proxy.secrets import Secret, SecretError, fetch
@@ -42,8 +43,8 @@ def serve(
     """Serve until SIGINT or SIGTERM; return 0. Raises StartError.
 
     `address`: 127.0.0.1 unless told otherwise. `port`: for the first listener, and 0 (free ones) for all others.
-    `ready` is called with {"listeners": {name: url}, "operations": url, "keys": {consumer: key}} once requests are taken;
-    the keys are there only with `mock`.
+    `ready` is called with {"listeners": {name: url}, "operations": url, "metrics": url, "keys": {consumer: key}} once
+    requests are taken; the keys are there only with `mock`.
     """
     import uvloop
 
@@ -52,8 +53,11 @@ def serve(
         return runner.run(_serve(config, address or "127.0.0.1", port, mock, ready, keys, credentials))
 
 
-def fetched(config: Config, environ: Mapping[str, str]) -> tuple[dict[str, Consumer], dict[str, Secret]]:
-    """Return (client key -> consumer, provider -> credential). Raises StartError that names every secret that is missing."""
+def fetched(config: Config, environ: Mapping[str, str]) -> tuple[dict[bytes, Consumer], dict[str, Secret]]:
+    """Return (digest of a client's key -> consumer, provider -> credential).
+
+    Raises StartError, which names every secret that is missing by its place in the spec.
+    """
     problems: list[str] = []
 
     def get(ref: Mapping[str, Any], place: str) -> str:
@@ -64,12 +68,12 @@ def fetched(config: Config, environ: Mapping[str, str]) -> tuple[dict[str, Consu
             return ""
 
     credentials = {p.name: Secret(get(p.auth.secret, p.place)) for p in config.providers if p.auth}
-    keys: dict[str, Consumer] = {}
+    keys: dict[bytes, Consumer] = {}
     for consumer in config.consumers:
         for ref, place in consumer.credentials:
-            key = get(ref, place)
-            if key and key in keys:
-                problems.append(f"  {place}: the same key as {keys[key].name}'s")
+            key = digest(get(ref, place))
+            if key in keys and key != digest(""):
+                problems.append(f"  {place}: the same key as one of {keys[key].name}'s")
             keys[key] = consumer
     if problems:
         hint = "--mock-providers stands in for every secret"
@@ -77,10 +81,14 @@ def fetched(config: Config, environ: Mapping[str, str]) -> tuple[dict[str, Consu
     return keys, credentials
 
 
-def mocked(config: Config) -> tuple[dict[str, Consumer], dict[str, Secret]]:
+def mocked(config: Config) -> tuple[dict[bytes, Consumer], dict[str, Secret]]:
     """Return made-up keys and credentials, the same each time."""
-    keys = {f"mock-key-{c.name}": c for c in config.consumers}
+    keys = {digest(mock_key(c)): c for c in config.consumers}
     return keys, {p.name: Secret(f"mock-credential-{p.name}") for p in config.providers if p.auth}
+
+
+def mock_key(consumer: Consumer) -> str:
+    return f"mock-key-{consumer.name}"
 
 
 async def _serve(
@@ -89,7 +97,7 @@ async def _serve(
     port: int | None,
     mock: bool,
     ready: Ready | None,
-    keys: Mapping[str, Consumer],
+    keys: Mapping[bytes, Consumer],
     credentials: Mapping[str, Secret],
 ) -> int:
     bases: dict[str, str] = {}
@@ -108,7 +116,7 @@ async def _serve(
         state: dict[str, Any] = {
             "listeners": {},
             "operations": "",
-            "keys": {c.name: k for k, c in keys.items()} if mock else {},
+            "keys": {c.name: mock_key(c) for c in config.consumers} if mock and config.headers else {},
         }
         for index, listener in enumerate(config.listeners):
             wanted = listener.port if port is None else port if index == 0 else 0
@@ -116,24 +124,36 @@ async def _serve(
             await stack.enter_async_context(running(application(gateway, listener), sock))
             state["listeners"][listener.name] = f"{_url(sock)}{listener.base_path}"
         inside, inside_port = config.operations
+        apart = config.prometheus not in (None, inside_port)
         sock = _bound(inside, inside_port if port is None else 0)
-        await stack.enter_async_context(running(operations(gateway), sock))
-        state["operations"] = _url(sock)
-        if config.prometheus is not None and config.prometheus != inside_port:
+        await stack.enter_async_context(running(operations(gateway, metrics=not apart), sock))
+        state["operations"] = state["metrics"] = _url(sock)
+        if apart and config.prometheus is not None:
             sock = _bound(inside, config.prometheus if port is None else 0)
-            await stack.enter_async_context(running(operations(gateway, only_metrics=True), sock))
+            await stack.enter_async_context(running(operations(gateway, health=False), sock))
             state["metrics"] = _url(sock)
-        sending = asyncio.create_task(spans.run()) if spans else None
+        if spans:
+            await stack.enter_async_context(_sending(spans))
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
         if ready:
             ready(state)
         await stop.wait()
-        if sending and spans:
-            sending.cancel()
-            await spans.flush()
+        gateway.ready = False
     return 0
+
+
+@contextlib.asynccontextmanager
+async def _sending(spans: Spans) -> Any:
+    """Send spans while the context lasts, and the rest at its end."""
+    task = asyncio.create_task(spans.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await spans.flush()
 
 
 def _bound(address: str, port: int) -> socket.socket:
@@ -143,10 +163,10 @@ def _bound(address: str, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((address, port))
+        sock.listen(1024)
     except OSError as wrong:
         sock.close()
         raise StartError(f"cannot listen on {address}:{port}: {wrong.strerror}; --port 0 takes a free one") from None
-    sock.listen(1024)
     return sock
 
 
@@ -174,6 +194,7 @@ async def running(app: Any, sock: socket.socket) -> Any:
             lifespan="off",
             http="httptools",
             ws="none",
+            proxy_headers=False,
             server_header=False,
             date_header=True,
             timeout_graceful_shutdown=5,

@@ -1,101 +1,72 @@
-"""Chunks of a provider's stream to the events that a client gets, and what was used on the way."""
+"""Chunks of a provider's stream, or a static answer, to what a client gets: events of its dialect, or one JSON reply."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 import orjson
 
 from aigw_compile.proxy.decide import Call
-from aigw_compile.proxy.errors import Refuse
+from aigw_compile.proxy.errors import BROKEN, OUT_OF_TIME, Refuse
 from aigw_compile.proxy.upstream import StreamBroken, Streamed
+from aigw_compile.proxy.usage import Used
 
 DONE = b"data: [DONE]\n\n"
+NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 
 
-class Exchange:
-    """What a call has used: the provider's own figures, or an estimate from what was sent."""
-
-    def __init__(self) -> None:
-        self.answered = False
-        self.usage: dict[str, Any] | None = None
-        self.said = ""
-        self.broken = ""
-
-    def text(self, body: dict[str, Any]) -> None:
-        """Remember the text of a chunk or of a reply."""
-        for choice in body.get("choices") or ():
-            part = choice.get("delta") or choice.get("message") or {}
-            if isinstance(part.get("content"), str):
-                self.said += part["content"]
-            for call in part.get("tool_calls") or ():
-                self.said += (call.get("function") or {}).get("arguments") or ""
-
-    def tokens(self, call: Call) -> tuple[int, int, bool]:
-        """Return (prompt, completion, whether it is an estimate)."""
-        if self.usage is not None:
-            return self.usage.get("prompt_tokens") or 0, self.usage.get("completion_tokens") or 0, False
-        return -(-call.size // 4), -(-len(self.said.encode()) // 4), True
-
-    def total(self, call: Call) -> int:
-        """Tokens to charge: the provider's own total where it names one; 0 for a call that failed."""
-        if not self.answered:
-            return 0
-        if self.usage is not None and isinstance(self.usage.get("total_tokens"), int):
-            total: int = self.usage["total_tokens"]
-            return total
-        prompt, completion, _ = self.tokens(call)
-        return prompt + completion
+def event(body: Mapping[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(body) + b"\n\n"
 
 
-async def streamed(call: Call, source: Streamed, used: Exchange) -> AsyncIterator[bytes]:
-    """Yield a client's events. A stream that breaks off ends with an error event, never with [DONE] or in silence."""
+def error_event(refusal: Refuse) -> bytes:
+    """The event that ends a stream that broke: never silence, and no [DONE] after it."""
+    return b"data: " + refusal.body() + b"\n\n"
+
+
+async def streamed(call: Call, source: Streamed, used: Used) -> AsyncGenerator[bytes | Refuse, None]:
+    """Yield a client's events; a Refuse is the last one where the stream breaks off, and no [DONE] follows it."""
     try:
         for chunk in source.first:
-            if event := _event(call, chunk, used):
-                yield event
+            if shown := _shown(call, chunk, used):
+                yield shown
         async for chunk in source.rest:
-            if event := _event(call, chunk, used):
-                yield event
+            if shown := _shown(call, chunk, used):
+                yield shown
     except StreamBroken as broken:
-        used.broken = "upstream_timeout" if str(broken) == "timeout" else "upstream_error"
-        words = "The provider stopped in the middle of its answer."
-        yield b"data: " + Refuse(502, "api_error", used.broken, words).body() + b"\n\n"
+        yield OUT_OF_TIME if str(broken) == "timeout" else BROKEN
         return
     finally:
         used.usage = source.state.usage
     yield DONE
 
 
-def _event(call: Call, chunk: dict[str, Any], used: Exchange) -> bytes | None:
+def _shown(call: Call, chunk: dict[str, Any], used: Used) -> bytes | None:
     """A chunk as the client gets it: with the name that it asked for, and usage only if it wants it."""
     used.text(chunk)
     shown = {**chunk, "model": call.asked}
-    if not call.wants_usage:
-        shown.pop("usage", None)
-        if not chunk.get("choices") and "usage" in chunk:
+    if not call.wants_usage and "usage" in shown:
+        del shown["usage"]
+        if not shown.get("choices"):
             return None
-    return b"data: " + orjson.dumps(shown) + b"\n\n"
+    return event(shown)
 
 
-async def static_chunks(call: Call, content: str, now: float) -> AsyncIterator[bytes]:
-    """Yield the static fallback response: one JSON reply, or the events of a stream; usage is 0."""
-    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-    head = {"id": "chatcmpl-fallback", "created": int(now), "model": call.asked}
-    if not call.stream:
-        choice = {
-            "index": 0,
-            "message": {"role": "assistant", "content": content},
-            "logprobs": None,
-            "finish_reason": "stop",
-        }
-        yield orjson.dumps({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
-        return
-    head["object"] = "chat.completion.chunk"
+def static_reply(call: Call, content: str, now: float) -> bytes:
+    """Return the static fallback response as one JSON reply; usage is 0."""
+    message = {"role": "assistant", "content": content, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    head = {"id": "chatcmpl-fallback", "object": "chat.completion", "created": int(now), "model": call.asked}
+    return orjson.dumps({**head, "choices": [choice], "usage": NOTHING})
+
+
+async def static_events(call: Call, content: str, now: float) -> AsyncGenerator[bytes | Refuse, None]:
+    """Yield the static fallback response as the events of a stream; usage is 0."""
+    head = {"id": "chatcmpl-fallback", "object": "chat.completion.chunk", "created": int(now), "model": call.asked}
     for delta, finish in (({"role": "assistant", "content": content}, None), ({}, "stop")):
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        yield b"data: " + orjson.dumps({**head, "choices": [choice]}) + b"\n\n"
+        yield event({**head, "choices": [choice]})
     if call.wants_usage:
-        yield b"data: " + orjson.dumps({**head, "choices": [], "usage": usage}) + b"\n\n"
+        yield event({**head, "choices": [], "usage": NOTHING})
     yield DONE

@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sys
 import time
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
 
 from aigw_compile.proxy.config import Config
+from aigw_compile.proxy.usage import Tokens
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -27,16 +30,15 @@ class Record(NamedTuple):
     method: str
     path: str
     status: int
+    """0 where the client got none; 499 where it left before there was one."""
     consumer: str
     model: str
     asked: str
     provider: str
+    provider_type: str
     target: str
     attempts: int
-    prompt_tokens: int
-    completion_tokens: int
-    estimated: bool
-    """The tokens are our estimate, since the provider named none."""
+    tokens: Tokens
     code: str
     """The code of an error, or ""."""
     stream: bool
@@ -44,65 +46,72 @@ class Record(NamedTuple):
     payload: Mapping[str, Any] | None
 
 
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+FAMILIES: Mapping[str, tuple[str, str]] = {
+    "aigw_requests_total": ("counter", "Requests by the status that the client got."),
+    "aigw_tokens_total": ("counter", "Tokens that were charged, input and output."),
+    "aigw_attempts_total": ("counter", "Attempts at targets, retries and fallbacks among them."),
+    "aigw_internal_errors_total": ("counter", "Mistakes of the proxy itself."),
+}
+DURATION = "aigw_request_duration_seconds"
+
+Labels = tuple[tuple[str, str], ...]
 
 
-def _in_order(item: tuple[tuple[str, tuple[tuple[str, str], ...]], float]) -> tuple[str, list[tuple[str, str]], float]:
-    """By name and labels, the buckets of a histogram by their bounds, as the text format wants them."""
-    (name, labels), _ = item
-    bound = next((float(v) for k, v in labels if k == "le"), 0.0)
-    return name, [(k, v) for k, v in labels if k != "le"], bound
+def _shown(labels: Labels) -> str:
+    def escaped(value: str) -> str:
+        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+    return "{" + ",".join(f'{k}="{escaped(v)}"' for k, v in labels) + "}" if labels else ""
 
 
 class Metrics:
-    """Counters by their labels, as text on demand."""
+    """Counters by their labels, as text on demand. Labels hold names of the configuration, never what a client says."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
         self.in_flight = 0
+        self._counts: dict[str, dict[Labels, int]] = {name: {} for name in FAMILIES}
+        self._durations: dict[Labels, tuple[list[int], list[float]]] = {}
+        """Labels -> (requests by bucket, [sum of seconds])."""
 
-    def add(self, name: str, amount: float, **labels: str) -> None:
-        key = (name, tuple(labels.items()))
-        self._counts[key] = self._counts.get(key, 0.0) + amount
+    def add(self, name: str, amount: int, **labels: str) -> None:
+        """Count; `name` is one of FAMILIES."""
+        counts, key = self._counts[name], tuple(labels.items())
+        counts[key] = counts.get(key, 0) + amount
 
     def record(self, r: Record) -> None:
         """Count a finished request."""
         base = {"consumer": r.consumer, "model": r.model, "provider": r.provider}
         self.add("aigw_requests_total", 1, **base, status=str(r.status))
-        for kind, tokens in (("input", r.prompt_tokens), ("output", r.completion_tokens)):
-            if tokens:
+        for kind, tokens in (("input", r.tokens.prompt), ("output", r.tokens.total - r.tokens.prompt)):
+            if tokens > 0:
                 self.add("aigw_tokens_total", tokens, **base, type=kind)
         if r.attempts:
             self.add("aigw_attempts_total", r.attempts, model=r.model)
-        for bucket in (*BUCKETS, float("inf")):
-            if r.duration <= bucket:
-                label = "+Inf" if bucket == float("inf") else str(bucket)
-                self.add("aigw_request_duration_seconds_bucket", 1, model=r.model, le=label)
-        self.add("aigw_request_duration_seconds_sum", r.duration, model=r.model)
-        self.add("aigw_request_duration_seconds_count", 1, model=r.model)
+        buckets, total = self._durations.setdefault((("model", r.model),), ([0] * (len(BUCKETS) + 1), [0.0]))
+        buckets[bisect_left(BUCKETS, r.duration)] += 1
+        total[0] += r.duration
 
     def text(self) -> str:
         """Return the text exposition format, version 0.0.4."""
-        lines = ["# TYPE aigw_in_flight gauge", f"aigw_in_flight {self.in_flight}"]
-        kind = ""
-        for (name, labels), value in sorted(self._counts.items(), key=_in_order):
-            family = name
-            for tail in ("_bucket", "_sum", "_count"):
-                family = family.removesuffix(tail)
-            if family != kind:
-                kind = family
-                lines.append(f"# TYPE {family} {'histogram' if family.endswith('_seconds') else 'counter'}")
-            shown = ",".join(f'{k}="{_escape(v)}"' for k, v in labels)
-            lines.append(f"{name}{{{shown}}} {value:g}" if value < 1e15 else f"{name}{{{shown}}} {value}")
+        lines = ["# HELP aigw_in_flight Requests under way.", "# TYPE aigw_in_flight gauge"]
+        lines.append(f"aigw_in_flight {self.in_flight}")
+        for name, (kind, words) in FAMILIES.items():
+            lines += [f"# HELP {name} {words}", f"# TYPE {name} {kind}"]
+            lines += [f"{name}{_shown(labels)} {count}" for labels, count in sorted(self._counts[name].items())]
+        lines += [f"# HELP {DURATION} Time from a request to the end of its answer.", f"# TYPE {DURATION} histogram"]
+        for labels, (buckets, total) in sorted(self._durations.items()):
+            seen = 0
+            for bound, count in zip((*map(str, BUCKETS), "+Inf"), buckets, strict=True):
+                seen += count
+                lines.append(f"{DURATION}_bucket{_shown((*labels, ('le', bound)))} {seen}")
+            lines += [f"{DURATION}_sum{_shown(labels)} {total[0]:.6f}", f"{DURATION}_count{_shown(labels)} {seen}"]
         return "\n".join(lines) + "\n"
 
 
 def line(r: Record, form: str) -> str:
     """Return the access log line of a request. It never holds a credential; payloads only where they were asked for."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(r.started))
     fields: dict[str, Any] = {
-        "time": stamp,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(r.started)),
         "method": r.method,
         "path": r.path,
         "status": r.status,
@@ -113,9 +122,10 @@ def line(r: Record, form: str) -> str:
         "provider": r.provider,
         "target": r.target,
         "attempts": r.attempts,
-        "prompt_tokens": r.prompt_tokens,
-        "completion_tokens": r.completion_tokens,
-        "estimated": r.estimated,
+        "prompt_tokens": r.tokens.prompt,
+        "completion_tokens": r.tokens.completion,
+        "total_tokens": r.tokens.total,
+        "estimated": r.tokens.estimated,
         "stream": r.stream,
         "code": r.code,
     }
@@ -129,63 +139,81 @@ def line(r: Record, form: str) -> str:
 class Spans:
     """Sends spans in batches in the background. A collector that is away costs spans, never a request."""
 
+    MOST = 512
+    """Spans in one batch."""
+    PAUSE = 0.2
+    """Seconds in which a batch gathers."""
+
     def __init__(self, config: Config, session: aiohttp.ClientSession) -> None:
         endpoint, self._sampling = config.otlp or ("", 0.0)
         self._url = f"{endpoint.rstrip('/')}/v1/traces"
         self._service = config.gateway
         self._session = session
-        self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(2048)
+        self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(4 * self.MOST)
 
     def add(self, r: Record) -> None:
         """Take a request's span with the sampling's probability (the caller's own decision, where it sent one, wins)."""
         trace, parent, sampled = _context(r.traceparent)
         if sampled is None:
-            sampled = int(trace[:14], 16) < self._sampling * 2**56
+            sampled = int(trace[-14:], 16) < self._sampling * 2**56
         if sampled:
             with contextlib.suppress(asyncio.QueueFull):
                 self._queue.put_nowait(_span(r, trace, parent))
 
     async def run(self) -> None:
-        """Send what has gathered, until cancelled; then send the rest."""
+        """Send what has gathered, until cancelled."""
         while True:
             batch = [await self._queue.get()]
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(0.2)
-            await self.flush(batch)
+            try:
+                await asyncio.sleep(self.PAUSE)
+            finally:
+                await self._post(self._gathered(batch))
 
-    async def flush(self, batch: list[dict[str, Any]] | None = None) -> None:
-        batch = batch or []
-        while not self._queue.empty() and len(batch) < 512:
+    async def flush(self) -> None:
+        """Send everything that is waiting."""
+        while batch := self._gathered([]):
+            await self._post(batch)
+
+    def _gathered(self, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        while not self._queue.empty() and len(batch) < self.MOST:
             batch.append(self._queue.get_nowait())
-        if not batch:
-            return
+        return batch
+
+    async def _post(self, batch: list[dict[str, Any]]) -> None:
+        """POST OTLP/HTTP with JSON (opentelemetry.io/docs/specs/otlp, "OTLP/HTTP"): ids in hex, numbers of 64 bits as text."""
         service = [{"key": "service.name", "value": {"stringValue": self._service}}]
         scope = {"scope": {"name": "aigw-compile"}, "spans": batch}
         body = {"resourceSpans": [{"resource": {"attributes": service}, "scopeSpans": [scope]}]}
-        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
             async with self._session.post(self._url, json=body, timeout=aiohttp.ClientTimeout(total=5)):
                 pass
 
 
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+
+
 def _context(traceparent: str) -> tuple[str, str, bool | None]:
     """Return (trace id, parent span id, sampled) of a W3C traceparent; a new trace where there is none."""
-    parts = traceparent.split("-")
-    if len(parts) == 4 and len(parts[1]) == 32 and len(parts[2]) == 16:
-        with contextlib.suppress(ValueError):
-            return parts[1], parts[2], bool(int(parts[3], 16) & 1)
+    found = _TRACEPARENT.fullmatch(traceparent)
+    if found:
+        return found[1], found[2], bool(int(found[3], 16) & 1)
     return os.urandom(16).hex(), "", None
 
 
 def _span(r: Record, trace: str, parent: str) -> dict[str, Any]:
-    """A span by OpenTelemetry's semantic conventions for generative AI."""
+    """A span by OpenTelemetry's semantic conventions for generative AI (names of semconv 1.37)."""
     attributes: dict[str, Any] = {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": r.provider,
+        "gen_ai.operation.name": "chat" if r.model else "",
+        "gen_ai.provider.name": r.provider_type,
         "gen_ai.request.model": r.asked,
-        "gen_ai.usage.input_tokens": r.prompt_tokens,
-        "gen_ai.usage.output_tokens": r.completion_tokens,
+        "gen_ai.usage.input_tokens": r.tokens.prompt,
+        "gen_ai.usage.output_tokens": r.tokens.completion,
+        "http.request.method": r.method,
+        "url.path": r.path,
         "http.response.status_code": r.status,
+        "error.type": r.code,
         "aigw.consumer": r.consumer,
+        "aigw.provider": r.provider,
         "aigw.target": r.target,
         "aigw.attempts": r.attempts,
     }
@@ -193,7 +221,7 @@ def _span(r: Record, trace: str, parent: str) -> dict[str, Any]:
     span = {
         "traceId": trace,
         "spanId": os.urandom(8).hex(),
-        "name": f"chat {r.model}" if r.model else r.path,
+        "name": f"chat {r.model}" if r.model else f"{r.method} {r.path}",
         "kind": 2,
         "startTimeUnixNano": str(start),
         "endTimeUnixNano": str(start + int(r.duration * 1e9)),
@@ -209,6 +237,6 @@ def _span(r: Record, trace: str, parent: str) -> dict[str, Any]:
 
 def write_line(text: str) -> None:
     """Write a line to standard output; a closed pipe is nobody's failure."""
-    with contextlib.suppress(BrokenPipeError, ValueError):
+    with contextlib.suppress(OSError, ValueError):
         sys.stdout.write(text + "\n")
         sys.stdout.flush()

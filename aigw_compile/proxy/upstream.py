@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import aiohttp
 import orjson
 
 from aigw_compile.proxy.config import Model, Target
-from aigw_compile.proxy.dialects import DIALECTS, StreamOf
+from aigw_compile.proxy.dialects import DIALECTS, Dialect, StreamOf
+from aigw_compile.proxy.dialects.base import StreamError, cause_of
 from aigw_compile.proxy.secrets import Secret
 
-PASSED = (b"traceparent", b"tracestate")
+PASSED = ("traceparent",)
+"""Client headers that every provider is sent."""
+OWN = ("User-Agent", "Accept-Encoding")
+"""Headers that aiohttp would add by itself."""
 LARGEST_REPLY = 64 << 20
+LARGEST_ERROR = 1 << 20
 LARGEST_EVENT = 4 << 20
+
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Failed(NamedTuple):
@@ -24,6 +33,7 @@ class Failed(NamedTuple):
     cause: str | None
     status: int
     error: Mapping[str, Any]
+    """{message, type, param, code} as the provider said it, without its credential."""
     retry_after: str = ""
 
 
@@ -31,37 +41,44 @@ class Reply(NamedTuple):
     body: dict[str, Any]
 
 
-class Streamed(NamedTuple):
+class Streamed:
     """A stream whose first chunk is there already, so that an attempt that dies before it can still be retried."""
 
-    first: list[dict[str, Any]]
-    rest: AsyncIterator[dict[str, Any]]
-    state: StreamOf
-    close: Any
+    def __init__(self, response: Any, state: StreamOf, idle: float | None) -> None:
+        self.state = state
+        self.first: list[dict[str, Any]] = []
+        self.rest = _chunks(response, state, idle)
+        self._response = response
+
+    async def begin(self) -> Failed | None:
+        """Wait for the first chunk. Returns the failure where there is none."""
+        try:
+            self.first = [await anext(self.rest)]
+        except StopAsyncIteration:
+            return None if self.state.done else gone("bad-response")
+        except StreamBroken as broken:
+            return gone("bad-response" if str(broken) == "cut" else str(broken))
+        return None
+
+    async def close(self) -> None:
+        """Give the connection back where the stream came to its end; else close it, which tells the provider to stop."""
+        if self.state.done:
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with asyncio.timeout(0.2):
+                    while await self._response.content.readany():
+                        continue
+                self._response.release()
+                return
+        self._response.close()
 
 
 class StreamBroken(Exception):
-    """The stream ended before its end: cut, stalled, or not understood. The message is the cause."""
+    """The stream ended before its end. The message is `cut`, or a cause in the words of the language."""
 
 
-def cause_of(status: int, error: Mapping[str, Any]) -> str | None:
-    """Return the cause that a provider's status and error stand for; None for what goes to the client at once."""
-    code, kind = str(error.get("code") or ""), str(error.get("type") or "")
-    if status == 402 or "insufficient_quota" in (code, kind):
-        return "quota-exceeded"
-    if status == 429:
-        return "rate-limited"
-    if status in (503, 529):
-        return "overloaded"
-    if status in (401, 403):
-        return "auth-error"
-    if status >= 500:
-        return "server-error"
-    if code == "context_length_exceeded":
-        return "context-length"
-    if code in ("content_filter", "content_policy_violation"):
-        return "content-filter"
-    return None
+def gone(cause: str) -> Failed:
+    """A failure without an answer."""
+    return Failed(cause, 504 if cause == "timeout" else 502, {})
 
 
 class Upstream:
@@ -73,101 +90,102 @@ class Upstream:
         self._bases = bases
         """Provider -> another base URL, for the mock providers."""
 
-    def headers(self, target: Target, client: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    def headers(self, target: Target, client: Headers) -> dict[str, str]:
         """What a provider is sent: its own headers and credential, and of the client's only what is on the list."""
         provider = target.provider
-        passes = (*PASSED, *DIALECTS[provider.dialect].passes)
-        sent = {k.decode(): v.decode("latin-1") for k, v in client if k.lower().startswith(passes)}
-        sent |= {
-            "content-type": "application/json",
-            "accept": "application/json, text/event-stream",
-            **provider.headers,
+        passes: tuple[str, ...] = (*PASSED, *DIALECTS[provider.dialect].passes)
+        sent = {
+            name: value.decode("latin-1")
+            for name, value in ((k.decode("latin-1").lower(), v) for k, v in client)
+            if any(name.startswith(p) if p.endswith("-") else name == p for p in passes)
         }
+        sent |= {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+        sent |= provider.headers
         key = self._keys.get(provider.name)
         if provider.auth and key:
             sent[provider.auth.header] = f"{provider.auth.prefix}{key.reveal()}"
         return sent
 
-    async def attempt(
-        self, model: Model, target: Target, body: dict[str, Any], name: str, client: list[tuple[bytes, bytes]]
-    ) -> Reply | Streamed | Failed:
-        """Send once. Raises the dialect's Unsupported, and asyncio.TimeoutError when the whole request runs out of time."""
+    def prepared(self, target: Target, body: dict[str, Any], name: str) -> bytes:
+        """Return the body in the target's dialect. Raises the dialects' Unsupported and Malformed."""
         dialect = DIALECTS[target.provider.dialect]
-        sent = dialect.request(body, name if target.model == "*" else target.model)
-        url = self._bases.get(target.provider.name, target.provider.base_url) + dialect.path
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=model.connect, sock_read=None)
+        return _dumped(dialect.request(body, name if target.model == "*" else target.model))
+
+    async def attempt(
+        self, model: Model, target: Target, body: bytes, client: Headers, *, stream: bool
+    ) -> Reply | Streamed | Failed:
+        """Send a prepared body once. Never raises for what a provider does."""
+        provider = target.provider
+        dialect = DIALECTS[provider.dialect]
         try:
             async with asyncio.timeout(model.first_byte):
                 response = await self._session.post(
-                    url,
-                    data=_dumped(sent),
+                    self._bases.get(provider.name, provider.base_url) + dialect.path,
+                    data=body,
                     headers=self.headers(target, client),
-                    timeout=timeout,
+                    timeout=aiohttp.ClientTimeout(total=None, connect=model.connect, sock_connect=model.connect),
+                    skip_auto_headers=OWN,
                     allow_redirects=False,
                 )
-        except aiohttp.ServerTimeoutError:
-            return _gone("connect-failure")
+        except aiohttp.ServerTimeoutError:  # no connection in time
+            return gone("connect-failure")
         except TimeoutError:
-            return _gone("timeout")
-        except (aiohttp.ClientError, OSError):
-            return _gone("connect-failure")
-        try:
-            return await self._answer(model, dialect, response, body.get("stream") is True)
-        except BaseException:
-            response.close()
-            raise
-
-    async def _answer(self, model: Model, dialect: Any, response: Any, stream: bool) -> Reply | Streamed | Failed:
-        if response.status == 200 and stream and response.content_type == "text/event-stream":
-            state = dialect.stream()
-            rest = _chunks(response, state, model.idle)
-            try:
-                first = await anext(rest, None)
-            except StreamBroken as broken:
-                response.close()
-                return _gone("timeout" if str(broken) == "timeout" else "bad-response")
-            if first is None and not state.done:
-                response.close()
-                return _gone("bad-response")
-            return Streamed([first] if first is not None else [], rest, state, response.close)
-        try:
-            raw = await _read(response, model.idle)
-        except TimeoutError:
-            response.close()
-            return _gone("timeout")
+            return gone("timeout")
         except (aiohttp.ClientError, OSError, ValueError):
-            response.close()
-            return _gone("bad-response")
-        response.release()
+            return gone("connect-failure")
+        handed_on = False
+        try:
+            result = await self._answer(model, provider.name, dialect, response, stream)
+            handed_on = isinstance(result, Streamed)
+            return result
+        finally:
+            if not handed_on:  # an answer that was read to its end gave its connection back already
+                response.close()
+
+    async def _answer(
+        self, model: Model, provider: str, dialect: Dialect, response: Any, stream: bool
+    ) -> Reply | Streamed | Failed:
+        if response.status == 200 and stream:
+            if response.content_type != "text/event-stream":
+                return gone("bad-response")
+            streamed = Streamed(response, dialect.stream(), model.idle)
+            return await streamed.begin() or streamed
+        try:
+            raw = await _read(response, model.idle, LARGEST_REPLY if response.status == 200 else LARGEST_ERROR)
+        except TimeoutError:
+            return gone("timeout")
+        except (aiohttp.ClientError, OSError, ValueError):
+            raw = b""
+            if response.status == 200:
+                return gone("bad-response")
         try:
             data = orjson.loads(raw)
         except ValueError:
             data = None
         if response.status != 200:
-            error = dialect.error(data)
-            return Failed(
-                cause_of(response.status, error), response.status, error, response.headers.get("retry-after", "")
-            )
+            error = {name: self._scrubbed(provider, words) for name, words in dialect.error(data).items()}
+            cause, wait = cause_of(response.status, error), response.headers.get("retry-after", "")
+            return Failed(cause, response.status, error, wait if wait.isascii() and wait.isdigit() else "")
         try:
             return Reply(dialect.reply(data))
         except (KeyError, TypeError, ValueError, AttributeError):
-            return _gone("bad-response")
+            return gone("bad-response")
 
-
-def _gone(cause: str) -> Failed:
-    return Failed(cause, 504 if cause == "timeout" else 502, {})
+    def _scrubbed(self, provider: str, words: str | None) -> str | None:
+        """A provider's words, without the credential if it repeats it."""
+        key = self._keys.get(provider)
+        return words.replace(key.reveal(), str(key)) if words and key else words
 
 
 def _dumped(body: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(body)
-    except (TypeError, ValueError):  # an integer beyond 64 bits: orjson has none, and it must arrive as it was sent
-        import json
-
-        return json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    except (TypeError, ValueError):  # an integer beyond 64 bits, or very deep: it must arrive as it was sent
+        return json.dumps(body, ensure_ascii=False).encode("utf-8")
 
 
-async def _read(response: Any, idle: float) -> bytes:
+async def _read(response: Any, idle: float | None, most: int) -> bytes:
+    """Read a body. Raises TimeoutError, aiohttp.ClientError, and ValueError where it is over `most` bytes."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -176,15 +194,30 @@ async def _read(response: Any, idle: float) -> bytes:
         if not part:
             return b"".join(parts)
         size += len(part)
-        if size > LARGEST_REPLY:
+        if size > most:
             raise ValueError("the reply is too large")
         parts.append(part)
 
 
-async def _chunks(response: Any, state: StreamOf, idle: float) -> AsyncIterator[dict[str, Any]]:
-    """Yield the chunks of an event stream. Raises StreamBroken where it stops before its end."""
+async def _chunks(response: Any, state: StreamOf, idle: float | None) -> AsyncIterator[dict[str, Any]]:
+    """Yield the chunks of an event stream until its end. Raises StreamBroken where it stops before that."""
+    async for name, data in _events(response, idle):
+        try:
+            for chunk in state.chunks(name, data):
+                yield chunk
+        except StreamError as told:
+            raise StreamBroken(str(told)) from None
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise StreamBroken("bad-response") from None
+        if state.done:
+            return
+    raise StreamBroken("cut")
+
+
+async def _events(response: Any, idle: float | None) -> AsyncIterator[tuple[str, bytes]]:
+    """Yield (event, data) of server-sent events, the last one also without the empty line after it."""
     buffer = b""
-    while not state.done:
+    while True:
         try:
             async with asyncio.timeout(idle):
                 part = await response.content.readany()
@@ -192,27 +225,24 @@ async def _chunks(response: Any, state: StreamOf, idle: float) -> AsyncIterator[
             raise StreamBroken("timeout") from None
         except (aiohttp.ClientError, OSError):
             raise StreamBroken("cut") from None
-        if not part:
-            raise StreamBroken("cut")
         buffer = (buffer + part).replace(b"\r\n", b"\n")
+        *events, buffer = buffer.split(b"\n\n")
+        if not part:
+            events.append(buffer)
+        for event in events:
+            name, data = _fields(event)
+            if data:
+                yield name, data
+        if not part:
+            return
         if len(buffer) > LARGEST_EVENT:
             raise StreamBroken("bad-response")
-        *events, buffer = buffer.split(b"\n\n")
-        for event in events:
-            name, data = _event(event)
-            if not data:
-                continue
-            try:
-                for chunk in state.chunks(name, data):
-                    yield chunk
-            except (KeyError, TypeError, ValueError, AttributeError):
-                raise StreamBroken("bad-response") from None
 
 
-def _event(text: bytes) -> tuple[str, bytes]:
+def _fields(event: bytes) -> tuple[str, bytes]:
     """Return (event, data) of one server-sent event; comment lines are passed over."""
     name, data = "", []
-    for line in text.split(b"\n"):
+    for line in event.split(b"\n"):
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"event":

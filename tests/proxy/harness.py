@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import http.client
 import json
+import socket
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from random import Random
 from typing import Any, NamedTuple
 
@@ -70,8 +72,51 @@ class Answer(NamedTuple):
         return [line if line == "[DONE]" else json.loads(line) for line in found]
 
 
+Script = Callable[[Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+"""(receive, send): what a provider does with a request."""
+
+
+class Scripted(Providers):
+    """The mock providers, and instead of some of them what a test wants."""
+
+    def __init__(self) -> None:
+        super().__init__(slow=1.0, keep=10_000)
+        self.scripts: dict[str, Script] = {}
+        self.clients: set[Any] = set()
+        """Address and port of everybody who called."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.clients.add(scope.get("client"))
+        script = self.scripts.get(scope["path"].split("/")[1]) if scope["type"] == "http" else None
+        if script is None:
+            await super().__call__(scope, receive, send)
+            return
+        while (await receive()).get("more_body"):
+            continue
+        await script(receive, send)
+
+
+def says(
+    *parts: bytes, status: int = 200, kind: str = "text/event-stream", hold: float = 0, then: str = "end"
+) -> Script:
+    """A provider that sends these parts, waits `hold` seconds, and then ends, or cuts the connection."""
+
+    async def script(_receive: Any, send: Any) -> None:
+        headers = [(b"content-type", kind.encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        for part in parts:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(hold)
+        if then == "cut":
+            raise ConnectionAbortedError
+        await send({"type": "http.response.body", "body": b""})
+
+    return script
+
+
 class Proxy:
-    """A running proxy."""
+    """A running proxy. At its end no mistake of its own may have been counted."""
 
     def __init__(self, spec: str) -> None:
         checked = compiler.check_text(spec)
@@ -79,7 +124,7 @@ class Proxy:
         (document,) = build_all_accepted(checked, TargetChoice("proxy", "", {})).documents
         self.config = config_.load(text_of(document).encode())
         self.now = 1_700_000_000.0
-        self.providers = Providers()
+        self.providers = Scripted()
         self.lines: list[str] = []
         self.port = self.operations_port = 0
         self.gateway: Gateway
@@ -144,6 +189,33 @@ class Proxy:
         finally:
             connection.close()
 
+    @contextlib.contextmanager
+    def provider(self, **scripts: Script) -> Iterator[None]:
+        """Let providers do something else while the context lasts."""
+        self.providers.scripts.update(scripts)
+        try:
+            yield
+        finally:
+            self.providers.scripts.clear()
+            self.now += 1000
+
+    def raw(self, data: bytes) -> socket.socket:
+        """Send bytes as they are, and return the socket."""
+        client = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        client.sendall(data)
+        return client
+
+    def quiet(self) -> int:
+        """Wait until nothing is under way, and return how many lines the access log has: they are written after the answer."""
+        until(lambda: self.gateway.metrics.in_flight == 0)
+        return len(self.lines)
+
+    def line(self, before: int) -> dict[str, Any]:
+        """The last line of the access log, once there are more than `before`."""
+        until(lambda: len(self.lines) > before)
+        found: dict[str, Any] = json.loads(self.lines[-1])
+        return found
+
     def chat(self, text: str = "hello", model: str = "chat", **more: Any) -> Answer:
         """Send a chat request with one message of the user."""
         key = more.pop("key", "mock-key-app")
@@ -157,9 +229,22 @@ class Proxy:
         return self
 
     def __exit__(self, *error: object) -> None:
+        mistakes = [x for x in self.gateway.metrics.text().splitlines() if x.startswith("aigw_internal_errors_total")]
+        self._close()
+        assert mistakes == []
+
+    def _close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
         self._loop.close()
+
+
+def until(true: Callable[[], Any]) -> None:
+    """Wait for something that happens by itself; fail after ten seconds."""
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 @contextlib.contextmanager

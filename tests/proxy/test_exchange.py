@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import socket
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.proxy.harness import SPEC, Proxy, proxy
+from aigw_compile.proxy.usage import Used
+from tests.proxy.harness import SPEC, Proxy, proxy, says, until
 
 FALLBACK = SPEC.replace(
+    "    - {name: claude, targets",
+    "    - {name: solo, targets: [{provider: openai, model: x}]}\n    - {name: claude, targets",
+).replace(
     "      aliases: [gpt-4o]\n",
     """      aliases: [gpt-4o]
       retries: {attempts: 1, backoff: {base: 1ms, max: 2ms}}
@@ -57,12 +61,12 @@ MATRIX: list[tuple[str, int, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["json", "sse"])
-@pytest.mark.parametrize(("words", "attempts", "want"), MATRIX, ids=[m[0] for m in MATRIX])
+BOTH = [(stream, *case) for case in MATRIX for stream in (False, True) if not (stream and "cut" in case[0])]
+"""A stream that is cut has begun already: see below."""
+
+
+@pytest.mark.parametrize(("stream", "words", "attempts", "want"), BOTH, ids=[f"{b[1]}-{'sse' * b[0]}" for b in BOTH])
 def test_matrix(running: Proxy, words: str, attempts: int, want: Any, stream: bool) -> None:
-    if stream and words in ("mock:openai:cut", "mock:openai:malformed"):
-        words = words.replace("cut", "500").replace("malformed", "500")
-        attempts = 3
     answer = running.chat(words, stream=stream)
     assert answer.headers["x-aigw-attempts"] == str(attempts)
     if isinstance(want, str):
@@ -135,19 +139,52 @@ def test_a_field_that_a_dialect_cannot_carry(running: Proxy) -> None:
     answer = running.chat(model="claude", seed=1)
     assert answer.error == (400, "invalid_request_error", "unsupported_by_provider")
     assert answer.json["error"]["param"] == "seed"
+    assert "x-aigw-attempts" not in answer.headers
     assert running.chat(seed=1).status == 200
+    reached = running.chat("mock:openai:500", seed=1)
+    assert reached.error == (400, "invalid_request_error", "unsupported_by_provider")
+    assert reached.headers["x-aigw-attempts"] == "2"
 
 
 def test_a_target_that_keeps_failing_rests(running: Proxy) -> None:
+    """Five failures, and it is asked nothing until the cooldown is over: the next priority answers at once."""
     for _ in range(3):
         running.chat("mock:openai:500")
     before = len(running.seen)
-    running.chat("hello")
-    assert [s["provider"] for s in running.seen[before:]] in (["openai"], ["claude"])
+    answers = [running.chat("hello") for _ in range(3)]
+    assert [s["provider"] for s in running.seen[before:]] == ["claude"] * 3
+    assert {a.headers["x-aigw-attempts"] for a in answers} == {"1"}
     running.now += 31
-    before = len(running.seen)
     running.chat("hello")
     assert running.seen[-1]["provider"] == "openai"
+
+
+def test_with_no_healthy_target_the_first_priority_is_tried_anyway(running: Proxy) -> None:
+    for _ in range(5):
+        running.chat("mock:500")
+    before = len(running.seen)
+    assert running.chat("hello").status == 200
+    assert [s["provider"] for s in running.seen[before:]] == ["openai"]
+
+
+def test_resting_is_no_way_around_fallback_on(running: Proxy) -> None:
+    """A refused credential is no reason to fall back here, so a target that rests for it is tried all the same."""
+    for _ in range(6):
+        assert running.chat("mock:openai:401").error == (502, "api_error", "upstream_auth")
+    assert running.chat("hello").status == 200
+    assert running.seen[-1]["provider"] == "openai"
+
+
+def test_a_retry_goes_to_another_target() -> None:
+    spec = FALLBACK.replace(
+        "{name: main, provider: openai, model: gpt-real}",
+        "{name: a, provider: openai, model: a}\n        - {name: b, provider: openai, model: b}",
+    )
+    with proxy(spec) as found:
+        for _ in range(4):
+            before = len(found.seen)
+            found.chat("mock:openai:429")
+            assert {s["body"]["model"] for s in found.seen[before:]} == {"a", "b", "claude-real"}
 
 
 def test_weights() -> None:
@@ -176,13 +213,89 @@ def test_a_client_that_leaves_is_forgotten(running: Proxy) -> None:
     head = "\r\n".join([*lines, "", ""])
     with socket.create_connection(("127.0.0.1", running.port)) as client:
         client.sendall(head.encode() + body)
-        _until(lambda: running.gateway.metrics.in_flight == 1)
-    _until(lambda: running.gateway.metrics.in_flight == 0)
+        until(lambda: running.gateway.metrics.in_flight == 1)
+    until(lambda: running.gateway.metrics.in_flight == 0)
 
 
-def _until(true: Any) -> None:
-    """Wait for something that happens by itself; fail after ten seconds."""
-    end = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+def test_a_rate_limit_of_the_provider_keeps_its_retry_after(running: Proxy) -> None:
+    assert running.chat("mock:429").headers["retry-after"] == "7"
+
+
+LEAKS = [
+    (401, {"error": {"message": "Incorrect API key provided: mock-credential-openai", "code": "invalid_api_key"}}),
+    (400, {"error": {"message": "no mock-credential-openai here", "type": "mock-credential-openai"}}),
+    (500, {"error": "mock-credential-openai"}),
+]
+
+
+@pytest.mark.parametrize(("status", "body"), LEAKS)
+def test_a_provider_that_repeats_its_credential(running: Proxy, status: int, body: Any) -> None:
+    with running.provider(openai=says(json.dumps(body).encode(), status=status, kind="application/json")):
+        answer = running.chat()
+        assert b"mock-credential" not in answer.raw
+        assert status != 400 or answer.json["error"]["message"] == "no [redacted] here"
+
+
+ERRORS: list[tuple[str, int, Any, tuple[int, str]]] = [
+    ("openai", 302, {}, (502, "upstream_error")),
+    ("openai", 201, {}, (502, "upstream_error")),
+    ("openai", 429, {"error": {"code": "insufficient_quota", "message": "x"}}, (502, "upstream_auth")),
+    ("openai", 400, {"error": {"code": "context_length_exceeded", "message": "x"}}, (400, "context_length_exceeded")),
+    ("openai", 400, {"error": {"code": 7, "message": ["x"], "type": {}}}, (400, "invalid_request")),
+    ("openai", 422, "text", (422, "invalid_request")),
+    ("claude", 404, {"error": {"type": "not_found_error", "message": "x"}}, (404, "invalid_request")),
+    ("claude", 400, {"error": {"message": "prompt is too long: 9"}}, (400, "context_length_exceeded")),
+    ("claude", 400, {"error": {"message": "Your credit balance is too low to"}}, (502, "upstream_auth")),
+    ("claude", 529, {"error": {"type": "overloaded_error"}}, (502, "upstream_error")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "status", "body", "want"), ERRORS)
+def test_errors_of_providers(running: Proxy, provider: str, status: int, body: Any, want: tuple[int, str]) -> None:
+    kind = "application/json"
+    script = says(json.dumps(body).encode(), status=status, kind=kind)
+    with running.provider(**{provider: script}):
+        answer = running.chat(model={"openai": "solo", "claude": "claude"}[provider])
+        assert (answer.status, answer.json["error"]["code"]) == want
+        assert answer.json["error"]["type"] in ("api_error", "invalid_request_error")
+
+
+WRONG: list[bytes] = [
+    b"",
+    b"null",
+    b"[]",
+    b'"x"',
+    b'{"choices": {}}',
+    b'{"choices": [1]}',
+    b'{"choices": [{"message": 1}]}',
+    b'{"error": {"message": "inside 200"}}',
+    b"<html>",
+]
+
+
+@pytest.mark.parametrize("body", WRONG)
+@pytest.mark.parametrize("provider", ["openai", "claude"])
+def test_replies_that_are_none(running: Proxy, provider: str, body: bytes) -> None:
+    with running.provider(**{provider: says(body, kind="application/json")}):
+        answer = running.chat(model={"openai": "solo", "claude": "claude"}[provider])
+        assert answer.error == (502, "api_error", "upstream_error")
+
+
+USAGES: list[tuple[Any, tuple[int, int, int, bool]]] = [
+    ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, (0, 0, 0, False)),
+    ({"prompt_tokens": 3, "completion_tokens": 7, "total_tokens": 298}, (3, 7, 298, False)),
+    ({"prompt_tokens": 3, "completion_tokens": 7}, (3, 7, 10, False)),
+    ({"prompt_tokens": "many", "completion_tokens": -4}, (21, 1, 22, True)),
+    ("none", (21, 1, 22, True)),
+    (None, (21, 1, 22, True)),
+]
+
+
+@pytest.mark.parametrize(("usage", "want"), USAGES)
+def test_usage_is_the_providers_or_an_estimate(usage: Any, want: tuple[int, int, int, bool]) -> None:
+    used = Used()
+    assert used.tokens(81).total == 0
+    used.charged = True
+    used.usage = usage
+    used.text({"choices": [{"message": {"content": "four"}}]})
+    assert used.tokens(81) == want

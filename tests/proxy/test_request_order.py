@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from aigw_compile.proxy.app import operations
 from tests.proxy.harness import SPEC, Answer, Proxy, proxy
 
 BUSY = (
@@ -46,6 +48,21 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, str, str]]] = [
     ("no base path", {"path": "/v1/chat/completions", "key": None}, (404, INVALID, "not_found")),
     ("unknown host", {"headers": {"host": "evil.test"}, "key": None}, (404, INVALID, "not_found")),
     ("the bare domain of a wildcard", {"headers": {"host": "example.com"}, "key": None}, (404, INVALID, "not_found")),
+    *(
+        (f"a path {path}", {"path": path, "key": None}, (404, INVALID, "not_found"))
+        for path in (
+            "/ai/v1/chat/completions/",
+            "/ai//v1/chat/completions",
+            "/ai/v1/chat%2Fcompletions",
+            "/ai/v1/chat/%63ompletions",
+            "/AI/v1/chat/completions",
+            "/ai/v1/x/../chat/completions",
+            "/aiv1/chat/completions",
+            "/ai/v1/completions",
+            "/ai/v1/embeddings",
+            "/",
+        )
+    ),
     ("wrong method", {"method": "GET", "key": None}, (405, INVALID, "method_not_allowed")),
     ("wrong method of models", {"path": "/ai/v1/models", "key": None}, (405, INVALID, "method_not_allowed")),
     # step 2: before the key is looked at
@@ -61,6 +78,13 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, str, str]]] = [
     (
         "no second try",
         {"headers": {"authorization": "Bearer wrong", "x-api-key": "mock-key-app"}},
+        (401, "authentication_error", "invalid_api_key"),
+    ),
+    ("an empty key", {"key": ""}, (401, "authentication_error", "invalid_api_key")),
+    ("a scheme alone", {"headers": {"authorization": "Bearer"}}, (401, "authentication_error", "invalid_api_key")),
+    (
+        "an empty first header",
+        {"headers": {"authorization": " ", "x-api-key": "mock-key-app"}},
         (401, "authentication_error", "invalid_api_key"),
     ),
     # step 4
@@ -83,14 +107,59 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, str, str]]] = [
     ("model is a number", {"body": {**GOOD, "model": 1}}, (400, INVALID, "invalid_request")),
     ("no messages", {"body": {"model": "chat"}}, (400, INVALID, "invalid_request")),
     ("messages is a text", {"body": {**GOOD, "messages": "x"}}, (400, INVALID, "invalid_request")),
+    ("an infinite number", {"body": raw('{"model":"chat","messages":[{}],"x":1e999}')}, (400, INVALID, "invalid_json")),
+    (
+        "half a character",
+        {"body": raw('{"model":"chat","messages":[{"a":"\\ud83d"}]}')},
+        (400, INVALID, "invalid_json"),
+    ),
+    ("half a character as a key", {"body": raw('{"\\uDfff":1}')}, (400, INVALID, "invalid_json")),
+    ("a byte order mark", {"body": b"\xef\xbb\xbf{}"}, (400, INVALID, "invalid_json")),
+    ("a number of 5000 digits", {"body": b'{"x":' + b"1" * 5000 + b"}"}, (400, INVALID, "invalid_json")),
+    ("two objects", {"body": b'{"model":"chat"}{"model":"claude"}'}, (400, INVALID, "invalid_json")),
+    ("a comment", {"body": b'{"model":"chat"/*x*/}'}, (400, INVALID, "invalid_json")),
+    *(
+        (f"{field} is {value!r}", {"body": {**GOOD, field: value}}, (400, INVALID, "invalid_request"))
+        for field, values in {
+            "stream": ("true", 1, []),
+            "stream_options": (True, "x"),
+            "n": (0, -1, 2.0, "2", True),
+            "max_tokens": (0, -1, 1.5, "9", True),
+            "max_completion_tokens": (0, 9.0),
+        }.items()
+        for value in values
+    ),
+    *(
+        (f"message {value!r}", {"body": {**GOOD, "messages": [value]}}, (400, INVALID, "invalid_request"))
+        for value in (
+            "x",
+            None,
+            {"content": "no role"},
+            {"role": 1, "content": "x"},
+            {"role": "user", "content": {"text": "x"}},
+            {"role": "user", "content": ["secret-word"]},
+            {"role": "user", "content": [{"type": "text", "text": {"value": "secret-word"}}]},
+        )
+    ),
     # steps 5 and 6
     ("unknown model", {"body": {**GOOD, "model": "gpt-9"}}, (404, INVALID, "model_not_found")),
     ("not allowed", {"body": {**GOOD, "model": "claude"}}, (403, "permission_error", "model_not_allowed")),
     # step 8
-    (
-        "guard",
-        {"body": {"model": "gpt-4o", "messages": [{"role": "system", "content": "a secret-word"}]}},
-        (400, INVALID, "prompt_rejected"),
+    *(
+        (f"guard {more}", {"body": {**GOOD, "model": "gpt-4o", **more}}, (400, INVALID, "prompt_rejected"))
+        for more in (
+            {"messages": [{"role": "system", "content": "a secret-word"}]},
+            {"messages": [{"role": "user", "content": [{"type": "x", "text": "a secret-word"}]}]},
+            {"messages": [{"role": "tool", "tool_call_id": "t", "content": "a secret-word"}]},
+            {"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": "a secret-word"}}]}]},
+            {"messages": [{"role": "assistant", "tool_calls": [{"custom": {"input": "a secret-word"}}]}]},
+            {"messages": [{"role": "assistant", "function_call": {"name": "f", "arguments": "secret-word"}}]},
+            {"messages": [{"role": "assistant", "refusal": "secret-word"}]},
+            {"messages": [{"role": "user", "content": "\u0073ecret-word"}]},
+            {"instructions": "secret-word"},
+            {"prompt": ["secret-word"]},
+            {"input": [{"role": "user", "content": [{"type": "input_text", "text": "secret-word"}]}]},
+        )
     ),
 ]
 
@@ -126,6 +195,45 @@ def test_a_chunked_body_is_stopped_at_the_limit(busy: Proxy) -> None:
     assert answer.status == 413
     assert json.loads(answer.read())["error"]["code"] == "request_too_large"
     connection.close()
+
+
+GOOD_RAW = json.dumps(GOOD).encode()
+LINES = ("host: 127.0.0.1", "authorization: Bearer mock-key-app", "content-type: application/json")
+
+
+def sent_raw(running: Proxy, *lines: str, body: bytes = GOOD_RAW, path: str = CHAT) -> bytes:
+    """The first line of the answer to a request whose head is written by hand."""
+    head = "\r\n".join([f"POST {path} HTTP/1.1", *lines, "connection: close", "", ""]).encode()
+    with running.raw(head + body) as client:
+        answer = b""
+        while part := client.recv(65536):
+            answer += part
+    return answer.partition(b"\r\n")[0]
+
+
+SMUGGLED: list[tuple[str, tuple[str, ...], bytes]] = [
+    ("two hosts", (*LINES, "host: evil.test", f"content-length: {len(GOOD_RAW)}"), b"404"),
+    ("two keys", (*LINES, "authorization: Bearer other", f"content-length: {len(GOOD_RAW)}"), b"401"),
+    ("the same key twice", (*LINES, LINES[1], f"content-length: {len(GOOD_RAW)}"), b"401"),
+    ("two types", (*LINES, "content-type: text/plain", f"content-length: {len(GOOD_RAW)}"), b"415"),
+    ("two codings", (*LINES, "content-encoding: gzip", "content-encoding: identity", f"content-length: {len(GOOD_RAW)}"), b"415"),
+    ("two lengths", (*LINES, f"content-length: {len(GOOD_RAW)}", "content-length: 5"), b"400"),
+    ("length and chunks", (*LINES, f"content-length: {len(GOOD_RAW)}", "transfer-encoding: chunked"), b"400"),
+    ("a negative length", (*LINES, "content-length: -1"), b"400"),
+    ("a space before the colon", (*LINES, f"content-length : {len(GOOD_RAW)}"), b"400"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "status"), [pytest.param(x, status, id=name) for name, x, status in SMUGGLED])
+def test_what_two_readers_could_read_differently(busy: Proxy, lines: tuple[str, ...], status: bytes) -> None:
+    before = len(busy.seen)
+    assert sent_raw(busy, *lines).split()[1] == status
+    assert len(busy.seen) == before
+
+
+def test_the_same_head_written_well(busy: Proxy) -> None:
+    assert sent_raw(busy, *LINES, f"content-length: {len(GOOD_RAW)}").split()[1] == b"200"
+    assert sent_raw(busy, *LINES, f"content-length: {len(GOOD_RAW)}", path=CHAT + "?x=1").split()[1] == b"200"
 
 
 def test_models_lists_what_the_caller_may_use(busy: Proxy) -> None:
@@ -173,6 +281,9 @@ def test_what_a_provider_is_sent(plain: Proxy) -> None:
     headers = {
         "x-api-key": "mock-key-app",
         "cookie": "a=b",
+        "tracestate": "a=b",
+        "traceparent-x": "y",
+        "idempotency-keys": "y",
         "openai-organization": "org",
         "traceparent": "00-" + "a" * 32 + "-" + "b" * 16 + "-01",
         "x-forwarded-for": "1.2.3.4",
@@ -186,22 +297,25 @@ def test_what_a_provider_is_sent(plain: Proxy) -> None:
     assert sent["headers"]["authorization"] == "Bearer mock-credential-openai"
     assert sent["headers"]["openai-organization"] == "org"
     assert sent["headers"]["traceparent"].startswith("00-")
-    assert not {"cookie", "x-api-key", "x-forwarded-for", "anthropic-beta"} & set(sent["headers"])
+    basic = {"host", "content-type", "content-length", "accept"}
+    assert set(sent["headers"]) == basic | {"authorization", "openai-organization", "traceparent"}
     plain.chat(model="claude", headers=headers, key=None)
     sent = plain.seen[-1]
     assert sent["path"] == "/messages"
     assert sent["headers"]["x-api-key"] == "mock-credential-claude"
     assert sent["headers"]["anthropic-version"] == "2023-06-01"
-    assert not {"authorization", "openai-organization", "cookie"} & set(sent["headers"])
+    assert set(sent["headers"]) == basic | {"x-api-key", "anthropic-version", "traceparent"}
 
 
 def test_integers_and_unknown_fields_arrive_as_they_were_sent(plain: Proxy) -> None:
     big = 123456789012345678901234567890
-    plain.chat(seed=1234567890123456789, metadata={"n": big}, text="Grüße 🌍")
+    text = "Grüße 🌍 \x00\u2028\ufffe é"
+    plain.chat(text, seed=1234567890123456789, metadata={"n": big}, unknown={"deep": [[1.5e300, None, True]]})
     body = plain.seen[-1]["body"]
     assert body["seed"] == 1234567890123456789
     assert body["metadata"]["n"] == big
-    assert body["messages"][0]["content"] == "hello" or body["messages"][0]["content"] == "Grüße 🌍"
+    assert body["messages"] == [{"role": "user", "content": text}]
+    assert body["unknown"] == {"deep": [[1.5e300, None, True]]}
 
 
 def test_operations_port(plain: Proxy) -> None:
@@ -210,3 +324,22 @@ def test_operations_port(plain: Proxy) -> None:
     assert plain.request("GET", "/metrics", port=plain.operations_port, key=None).status == 404
     for path in ("/healthz", "/metrics"):
         assert plain.request("GET", path, key=None).status == 404
+
+
+def test_metrics_on_a_port_of_their_own() -> None:
+    with proxy(SPEC + "  observability: {metrics: {prometheus: {port: 9191}}}\n") as running:
+        inside, apart = operations(running.gateway, metrics=False), operations(running.gateway, health=False)
+        assert [asyncio.run(status(inside, p)) for p in ("/healthz", "/readyz", "/metrics")] == [200, 200, 404]
+        assert [asyncio.run(status(apart, p)) for p in ("/healthz", "/readyz", "/metrics")] == [404, 404, 200]
+        running.gateway.ready = False
+        assert [asyncio.run(status(inside, p)) for p in ("/healthz", "/readyz")] == [200, 503]
+
+
+async def status(app: Any, path: str) -> int:
+    found: list[int] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        found.append(message.get("status", 0))
+
+    await app({"type": "http", "path": path}, None, send)
+    return found[0]

@@ -77,7 +77,7 @@ spec:
     - {name: ops, port: 8081, maxBodySize: 1M}
   providers:
     - {name: pool, type: vllm, baseUrl: "http://vllm.internal:8000/v1"}
-    - {name: rack, type: openai-compatible, baseUrl: "https://10.1.2.3:8443", auth: {apiKey: {file: /run/secrets/rack}}}
+    - {name: rack, type: openai-compatible, baseUrl: "http://10.1.2.3:8443", auth: {apiKey: {file: /run/secrets/rack}}}
     - {name: workstation, type: openai-compatible, baseUrl: "http://127.0.0.1:11434/v1"}
   models:
     - name: llama
@@ -162,7 +162,54 @@ spec:
     + "".join(f"    - {{name: model-{n}, targets: [{{provider: openai, model: gpt-4o}}]}}\n" for n in range(140))
 )
 
+STRANGE = (
+    """
+apiVersion: aigw.dev/v1alpha1
+kind: AIGateway
+metadata:
+  name: strange
+  labels: {"no good": x, example.com/owner: "a b", tier: gold}
+  annotations: {"no good": x, note: "Über alles"}
+spec:
+  listeners:
+    - {name: a, address: 10.0.0.1, port: 8080}
+    - {name: b, address: 10.0.0.2, port: 8080}
+    - {name: c, port: 8081, hostnames: ["""
+    + ", ".join(f"h{n}.example.com" for n in range(40))
+    + """]}
+  providers:
+    - {name: openai, type: openai, baseUrl: "https://api.openai.com./v1/", auth: {apiKey: {env: openai_key}}}
+    - {name: address, type: openai-compatible, baseUrl: "https://[fd00::1]:8443/v1"}
+    - {name: label, type: vllm, baseUrl: "http://vllm:8000/v1"}
+  models:
+    - {name: 'say"so"\\{x}', aliases: ["日本/モデル", "a//b", "..", "%2f", "*"], targets: [{provider: openai, model: x}]}
+    - {name: chat, targets: [{provider: openai, model: x}, {provider: address, model: y}]}
+    - {name: chat-2, targets: [{provider: label, model: x}, {provider: openai, model: "日本"}]}
+    - name: long
+      aliases: ["""
+    + ", ".join(f"alias-number-{n}-{'x' * 20}" for n in range(300))
+    + """]
+      targets: [{provider: openai, model: x}]
+      access: {allow: {groups: ["g|(.*)"]}}
+      policies: {limits: [{name: few, per: minute, requests: 1}]}
+    - {name: """
+    + "é" * 200
+    + """, targets: [{provider: openai, model: x}]}
+  auth: {apiKey: {headers: [X-Key]}}
+  consumerGroups:
+    - {name: "g|(.*)", policies: {limits: [{name: all, by: [group], per: day, tokens: 5000000000, requests: 7}]}}
+    - {name: nobody, policies: {limits: [{name: none, per: day, requests: 7}]}}
+  consumers:
+    - {name: keyless, groups: ["g|(.*)"]}
+"""
+    + "".join(
+        f'    - {{name: consumer-{n}, groups: ["g|(.*)"], credentials: [{{apiKey: {{env: KEY_{n}}}}}]}}\n'
+        for n in range(300)
+    )
+)
+
 SPECS = {
+    "strange": STRANGE,
     "support-desk": SUPPORT_DESK,
     "minimal": MINIMAL,
     "local-models": LOCAL_MODELS,

@@ -14,7 +14,8 @@ from aigw_compile.emitters.kubernetes.objects import (
     GATEWAY_API,
     Scene,
     cpu_metric,
-    listeners,
+    gateway_class,
+    gateway_object,
     quantity,
     ref,
     scene,
@@ -44,7 +45,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     secrets = Secrets(here)
     limits = [*envoy_policies.limits(here)]
     objects: list[Json] = [
-        _gateway_class(here),
+        gateway_class(here, "gateway.envoyproxy.io/gatewayclass-controller"),
         _envoy_proxy(here),
         *_gateway_config(here),
         _gateway(here),
@@ -56,12 +57,6 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
         *envoy_routes.traffic(here, merged=bool(limits)),
     ]
     return (Document("manifests.yaml", objects, stream=True), secrets.document())
-
-
-def _gateway_class(here: Scene) -> Block:
-    """Cluster-wide, so each gateway has its own; its settings hang on the Gateway, which needs no namespace for them."""
-    spec = {"controllerName": "gateway.envoyproxy.io/gatewayclass-controller"}
-    return here.object(here.gateway.origin, f"{GATEWAY_API}/v1", "GatewayClass", here.gateway.name, spec)
 
 
 def _envoy_proxy(here: Scene) -> Block:
@@ -122,18 +117,10 @@ def _gateway_config(here: Scene) -> Iterator[Block]:
 
 
 def _gateway(here: Scene) -> Block:
-    gateway = here.gateway
-    notes = {k: at(v, ("metadata", "annotations", k)) for k, v in gateway.annotations.items()}
-    if gateway.auth and gateway.auth.anonymous:
-        notes["aigw.dev/auth"] = at("anonymous", gateway.auth.origin)
+    gateway, notes = here.gateway, {}
     if gateway.observability.otlp:
         notes["aigateway.envoyproxy.io/gateway-config"] = at(gateway.name, gateway.observability.otlp.origin)
-    spec = {
-        "gatewayClassName": gateway.name,
-        "infrastructure": {"parametersRef": ref(ENVOY, "EnvoyProxy", gateway.name)},
-        "listeners": listeners(gateway),
-    }
-    return here.object(gateway.origin, f"{GATEWAY_API}/v1", "Gateway", gateway.name, spec, annotations=notes)
+    return gateway_object(here, ref(ENVOY, "EnvoyProxy", gateway.name), notes)
 
 
 def _client_traffic(here: Scene) -> Block:

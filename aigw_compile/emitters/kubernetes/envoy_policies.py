@@ -13,7 +13,7 @@ from aigw_compile.document import Block, at
 from aigw_compile.emitters.kubernetes.envoy_routes import CONSUMER_HEADER, ENVOY_API, MODEL_HEADER, TOTAL, names
 from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, ref
 from aigw_compile.emitters.kubernetes.secrets import Secrets
-from aigw_compile.plan.conditions import client_id
+from aigw_compile.plan.bounds import client_id
 from aigw_compile.policies.limits import Limit
 
 VALUES = 256
@@ -74,16 +74,16 @@ def _access(scene: Scene) -> Iterator[Block]:
         if model.access is None or scene.plan.lost((*model.origin, "access")):
             continue
         origin = (*model.origin, "access")
-        called = {"name": MODEL_HEADER, "values": names(model)}
         inside = [c for c in scene.gateway.consumers if ir.may_call(model, c)]
         named = {g for who in (model.access.allow, model.access.deny) if who for g in who.groups}
         groups = [g.origin for g in scene.gateway.consumer_groups if g.name in named]
         origins = [*(c.origin for c in inside), *groups]
-        for part in _chunks([name for c in inside for name in ids(c)]):
-            headers = [called, Block(origin, {"name": CONSUMER_HEADER, "values": at(part, *origins)})]
-            yield Block(origin, {"action": "Allow", "principal": {"headers": headers}})
-        if model.access.allow or scene.gateway.consumers:
-            yield Block(origin, {"action": "Deny", "principal": {"headers": [called]}})
+        for called in ({"name": MODEL_HEADER, "values": part} for part in _chunks(names(model))):
+            for part in _chunks([name for c in inside for name in ids(c)]):
+                headers = [called, Block(origin, {"name": CONSUMER_HEADER, "values": at(part, *origins)})]
+                yield Block(origin, {"action": "Allow", "principal": {"headers": headers}})
+            if model.access.allow or scene.gateway.consumers:
+                yield Block(origin, {"action": "Deny", "principal": {"headers": [called]}})
 
 
 def _who(header: str, values: list[str]) -> dict[str, Any]:

@@ -71,8 +71,8 @@ def route_names(scene: Scene, model: ir.Model) -> Iterator[tuple[str, list[tuple
     """Yield (name of a route, the names of the model that it takes, numbered)."""
     words = [*enumerate(names(model))]
     for number, start in enumerate(range(0, len(words), NAMES), 1):
-        more = (str(number),) if number > 1 else ()
-        yield scene.name(model.name, *more), words[start : start + NAMES]
+        more = f".{number}" if number > 1 else ""
+        yield f"{scene.name(model.name)}{more}", words[start : start + NAMES]
 
 
 def _route(
@@ -123,7 +123,7 @@ def _provider(scene: Scene, secrets: Secrets, provider: ir.Provider) -> Iterator
     if to.tls:
         spec = {
             "targetRefs": [ref(ENVOY, "Backend", name)],
-            "validation": {"hostname": to.host, "wellKnownCACertificates": "System"},
+            "validation": {"hostname": to.host.rstrip("."), "wellKnownCACertificates": "System"},
         }
         yield scene.object(provider.origin, f"{GATEWAY_API}/v1", "BackendTLSPolicy", name, spec)
     schema, kind, field, header = _DIALECTS[provider.dialect]

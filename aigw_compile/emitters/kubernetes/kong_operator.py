@@ -9,15 +9,24 @@ from typing import Any
 from aigw_compile import ir, kongblocks
 from aigw_compile.diagnostic import Json
 from aigw_compile.document import Block, Document, at
-from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, cpu_metric, label, listeners, ref, scene
+from aigw_compile.emitters.kubernetes.objects import (
+    GATEWAY_API,
+    Scene,
+    cpu_metric,
+    gateway_class,
+    gateway_object,
+    label,
+    ref,
+    scene,
+)
 from aigw_compile.emitters.kubernetes.secrets import Secrets
 from aigw_compile.kongblocks import EDITIONS, Blocks, Plugin, Route, Wanted
 from aigw_compile.plan import Plan
 
 OPERATOR, KONG = "gateway-operator.konghq.com", "configuration.konghq.com"
 IMAGE = "kong/kong-gateway:3.15"
-PATHS, HOSTS = 64, 16
-"""Matches of a rule and host names of an HTTPRoute (Gateway API 1.6.1)."""
+PATHS, HOSTS, LENGTH = 64, 16, 1024
+"""Matches of a rule, host names of an HTTPRoute and characters of a path (Gateway API 1.6.1)."""
 
 _BY_OPERATOR = ("KONG_DATABASE", "KONG_PROXY_LISTEN", "KONG_STATUS_LISTEN")
 """Variables that the operator sets by itself."""
@@ -33,8 +42,8 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     env = [*_variables(here, secrets, blocks)]
     objects: list[Json] = [
         _configuration(here, env),
-        _gateway_class(here),
-        _gateway(here),
+        gateway_class(here, "konghq.com/gateway-operator"),
+        gateway_object(here, ref(OPERATOR, "GatewayConfiguration", gateway.name), {}),
         *(_vault(here, vault) for vault in blocks.vaults),
         *(_plugin(here, plugin) for plugin in blocks.plugins),
         _egress(here, blocks),
@@ -100,28 +109,6 @@ def _key(here: Scene, secrets: Secrets, wanted: Wanted) -> Iterator[Block]:
         yield Block(credential.origin, {"name": variable, "value": f"{prefix}$({bare})"})
 
 
-def _gateway_class(here: Scene) -> Block:
-    spec = {"controllerName": "konghq.com/gateway-operator"}
-    return here.object(here.gateway.origin, f"{GATEWAY_API}/v1", "GatewayClass", here.gateway.name, spec)
-
-
-def _gateway(here: Scene) -> Block:
-    gateway = here.gateway
-    notes = {
-        k: at(v, ("metadata", "annotations", k))
-        for k, v in gateway.annotations.items()
-        if not here.plan.lost(("metadata", "annotations", k))
-    }
-    if gateway.auth and gateway.auth.anonymous:
-        notes["aigw.dev/auth"] = at("anonymous", gateway.auth.origin)
-    spec = {
-        "gatewayClassName": gateway.name,
-        "infrastructure": {"parametersRef": ref(OPERATOR, "GatewayConfiguration", gateway.name)},
-        "listeners": listeners(gateway),
-    }
-    return here.object(gateway.origin, f"{GATEWAY_API}/v1", "Gateway", gateway.name, spec, annotations=notes)
-
-
 def _vault(here: Scene, vault: Block) -> Block:
     spec = Block(vault.origin, {"backend": vault["name"], "prefix": vault["prefix"]})
     if "config" in vault:
@@ -175,8 +162,9 @@ def _routes(here: Scene, blocks: Blocks, route: Route) -> Iterator[Block]:
     }
     backend = {"group": "", "kind": "Service", "name": here.name("egress"), "port": 443, "weight": 1}
     number = 0
-    for hosts in _parts(route.hosts, HOSTS) or [()]:
-        for paths in _parts(route.paths, PATHS):
+    known = () if any(here.plan.lost((*x.origin, "hostnames")) for x in here.gateway.listeners) else route.hosts
+    for hosts in _parts(known, HOSTS) or [()]:
+        for paths in _parts(tuple(p for p in route.paths if len(p) <= LENGTH), PATHS):
             number += 1
             matches = [_match(path, method) for path in paths for method in route.methods]
             rule = {"matches": matches, "backendRefs": [backend]}
@@ -184,7 +172,7 @@ def _routes(here: Scene, blocks: Blocks, route: Route) -> Iterator[Block]:
             if hosts:
                 spec["hostnames"] = at([*hosts], *route.paths_from)
             spec["rules"] = at([rule], *route.paths_from)
-            name = label(route.name) if number == 1 else label(route.name, str(number))
+            name = label(route.name) if number == 1 else f"{label(route.name)}.{number}"
             yield here.object(route.origin, f"{GATEWAY_API}/v1", "HTTPRoute", name, spec, annotations=notes)
 
 

@@ -15,7 +15,7 @@ from aigw_compile.document import Block, at
 from aigw_compile.plan import Plan
 
 GATEWAY_API = "gateway.networking.k8s.io"
-LABELS = ("metadata", "labels")
+LABELS, NOTES = ("metadata", "labels"), ("metadata", "annotations")
 
 
 class Scene(NamedTuple):
@@ -131,12 +131,39 @@ def cpu_metric(target: int) -> list[dict[str, Any]]:
     return [{"type": "Resource", "resource": {"name": "cpu", "target": aim}}]
 
 
-def listeners(gateway: ir.Gateway) -> list[Block]:
+def gateway_class(scene: Scene, controller: str) -> Block:
+    """Return the GatewayClass. It is cluster-wide, so each gateway has its own; settings hang on the Gateway."""
+    spec = {"controllerName": controller}
+    return scene.object(scene.gateway.origin, f"{GATEWAY_API}/v1", "GatewayClass", scene.gateway.name, spec)
+
+
+def gateway_object(scene: Scene, parameters: Mapping[str, str], notes: Mapping[str, Any]) -> Block:
+    """Return the Gateway, with the spec's annotations and some more, and its settings by reference."""
+    gateway = scene.gateway
+    own = {k: at(v, (*NOTES, k)) for k, v in gateway.annotations.items() if not scene.plan.lost((*NOTES, k))}
+    if gateway.auth and gateway.auth.anonymous:
+        own["aigw.dev/auth"] = at("anonymous", gateway.auth.origin)
+    spec = {
+        "gatewayClassName": gateway.name,
+        "infrastructure": {"parametersRef": parameters},
+        "listeners": listeners(scene),
+    }
+    return scene.object(
+        gateway.origin, f"{GATEWAY_API}/v1", "Gateway", gateway.name, spec, annotations={**own, **notes}
+    )
+
+
+def listeners(scene: Scene) -> list[Block]:
     """Return the listeners of a Gateway: one for each host name, since a Gateway's listener has but one."""
     found: list[Block] = []
-    taken = {x.name for x in gateway.listeners}
-    for own in gateway.listeners:
-        for number, host in enumerate(own.hostnames or ("",), 1):
+    taken = {x.name for x in scene.gateway.listeners}
+    doors: set[tuple[int, str]] = set()
+    for own in scene.gateway.listeners:
+        lost = scene.plan.lost((*own.origin, "hostnames"))
+        for number, host in enumerate(("",) if lost or not own.hostnames else own.hostnames, 1):
+            if (own.port, host) in doors:
+                continue
+            doors.add((own.port, host))
             name = own.name if number == 1 else _free(f"{own.name}-{number}", taken)
             taken.add(name)
             block = Block(own.origin, {"name": name})

@@ -20,20 +20,20 @@ class StreamOf(Protocol):
 class Dialect(NamedTuple):
     path: str
     """Added to a provider's base URL."""
-    passes: tuple[bytes, ...]
-    """Prefixes of client headers that a provider of this dialect is sent besides the usual ones."""
+    passes: tuple[str, ...]
+    """Client headers that a provider of this dialect is sent besides the usual ones; with a dash at the end, a prefix."""
     request: Callable[[dict[str, Any], str], dict[str, Any]]
-    """(body in the hub form, provider's model) -> body. Raises Unsupported."""
-    reply: Callable[[dict[str, Any]], dict[str, Any]]
+    """(body in the hub form, provider's model) -> body. Raises Unsupported or Malformed."""
+    reply: Callable[[Any], dict[str, Any]]
     """A provider's reply -> the hub form. Raises KeyError, TypeError or ValueError for what is none."""
     stream: Callable[[], StreamOf]
     error: Callable[[Any], dict[str, Any]]
-    """A provider's error body -> {message, type, param, code}."""
+    """A provider's error body -> {message, type, param, code}, each a text or None."""
 
 
 DIALECTS: Mapping[str, Dialect] = {
     "openai": Dialect(
-        "/chat/completions", (b"openai-", b"idempotency-key"), openai.request, openai.reply, openai.Stream, openai.error
+        "/chat/completions", ("openai-", "idempotency-key"), openai.request, openai.reply, openai.Stream, openai.error
     ),
     "anthropic": Dialect("/messages", (), anthropic.request, anthropic.reply, anthropic.Stream, anthropic.error),
 }

@@ -5,19 +5,34 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
 
 import orjson
+
+from aigw_compile.proxy.dialects.base import Malformed, StreamError, Unsupported, cause_of
 
 MAX_TOKENS = 4096
 """Anthropic requires a cap; this one stands in where the client names none."""
 
-DROPPED = frozenset(
-    "model messages stream stream_options max_tokens max_completion_tokens temperature top_p stop user tools tool_choice "
-    "parallel_tool_calls metadata store n logprobs top_logprobs safety_identifier prompt_cache_key service_tier".split()
+CARRIED = frozenset(
+    "model messages stream stream_options max_tokens max_completion_tokens temperature top_p stop user safety_identifier "
+    "tools tool_choice parallel_tool_calls".split()
 )
-"""Fields that are carried over, or that do not change the answer's meaning."""
+DROPPED = frozenset("metadata store prompt_cache_key service_tier top_logprobs".split())
+"""Fields that do not change what an answer means."""
+
+IDLE: Mapping[str, tuple[Any, ...]] = {
+    "n": (1,),
+    "logprobs": (False,),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "logit_bias": ({},),
+    "modalities": (["text"],),
+    "response_format": ({"type": "text"},),
+    "functions": ([],),
+}
+"""Fields that mean nothing at these values; clients send them without being asked."""
 
 FINISH = {
     "end_turn": "stop",
@@ -31,46 +46,40 @@ FINISH = {
 _DATA_URL = re.compile(r"data:([\w/+.-]+);base64,(.*)", re.DOTALL)
 
 
-class Unsupported(ValueError):
-    """A field that Anthropic's dialect cannot carry; its name is the message."""
-
-
 def request(body: dict[str, Any], model: str) -> dict[str, Any]:
-    """Return the body as Anthropic takes it. Raises Unsupported."""
-    _refuse(body)
+    """Return the body as Anthropic takes it. Raises Unsupported, and Malformed for what no dialect takes."""
+    for field, value in body.items():
+        if field not in CARRIED | DROPPED and value is not None and value not in IDLE.get(field, ()):
+            raise Unsupported(field)
     cap = next((body[k] for k in ("max_completion_tokens", "max_tokens") if body.get(k) is not None), MAX_TOKENS)
     sent: dict[str, Any] = {"model": model, "max_tokens": cap}
     system, messages = _messages(body["messages"])
     if system:
         sent["system"] = system
     sent["messages"] = messages
-    if body.get("temperature") is not None:
-        sent["temperature"] = min(body["temperature"], 1)
-    for field in ("top_p", "stream"):
+    for field in ("temperature", "top_p"):
         if body.get(field) is not None:
-            sent[field] = body[field]
-    if body.get("stop") is not None:
-        sent["stop_sequences"] = [body["stop"]] if isinstance(body["stop"], str) else body["stop"]
-    if isinstance(body.get("user"), str):
-        sent["metadata"] = {"user_id": body["user"]}
+            sent[field] = min(_typed(body[field], (int, float), field, "a number"), 1)
+    if body.get("stream") is not None:
+        sent["stream"] = body["stream"]
+    if body.get("stop"):
+        stop = _typed(body["stop"], (str, list), "stop", "a text or a list of texts")
+        sent["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    user = next((body[k] for k in ("user", "safety_identifier") if isinstance(body.get(k), str)), None)
+    if user is not None:
+        sent["metadata"] = {"user_id": user}
     if body.get("tools"):
-        sent["tools"] = [_tool(t) for t in body["tools"]]
+        sent["tools"] = [_tool(t, f"tools[{i}]") for i, t in enumerate(_typed(body["tools"], list, "tools", "a list"))]
         choice = _choice(body)
         if choice:
             sent["tool_choice"] = choice
     return sent
 
 
-def _refuse(body: dict[str, Any]) -> None:
-    for field, value in body.items():
-        if field == "response_format" and isinstance(value, dict) and value.get("type") == "text":
-            continue
-        if field not in DROPPED and value is not None:
-            raise Unsupported(field)
-    if body.get("n") not in (None, 1):
-        raise Unsupported("n")
-    if body.get("logprobs"):
-        raise Unsupported("logprobs")
+def _typed(value: Any, kind: type | tuple[type, ...], field: str, what: str) -> Any:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise Malformed(field, what)
+    return value
 
 
 def _messages(messages: list[Any]) -> tuple[str, list[dict[str, Any]]]:
@@ -84,41 +93,42 @@ def _messages(messages: list[Any]) -> tuple[str, list[dict[str, Any]]]:
         elif parts:
             found.append({"role": role, "content": parts})
 
-    for message in messages:
-        role = message.get("role")
+    for index, message in enumerate(messages):
+        role, content, at = message["role"], message.get("content"), f"messages[{index}]"
         if role in ("system", "developer"):
-            system += [p["text"] for p in _parts(message.get("content")) if p["type"] == "text"]
+            system += [p["text"] for p in _parts(content, f"{at}.content", only_text=True)]
         elif role == "tool":
-            result = {
-                "type": "tool_result",
-                "tool_use_id": message.get("tool_call_id"),
-                "content": _parts(message.get("content")),
-            }
-            push("user", [result])
+            called = _typed(message.get("tool_call_id"), str, f"{at}.tool_call_id", "a text")
+            parts = _parts(content, f"{at}.content")
+            push("user", [{"type": "tool_result", "tool_use_id": called, "content": parts}])
         elif role == "assistant":
-            calls = [_tool_use(c) for c in message.get("tool_calls") or ()]
-            push("assistant", [*_parts(message.get("content")), *calls])
+            if message.get("function_call"):
+                raise Unsupported("messages.function_call")
+            calls = _typed(message.get("tool_calls") or [], list, f"{at}.tool_calls", "a list")
+            uses = [_tool_use(c, f"{at}.tool_calls[{i}]") for i, c in enumerate(calls)]
+            push("assistant", [*_parts(content, f"{at}.content", only_text=True), *uses])
         elif role == "user":
-            push("user", _parts(message.get("content")))
+            push("user", _parts(content, f"{at}.content"))
         else:
-            raise Unsupported(f"messages.role {role}")
+            raise Unsupported(f"messages.role={role}")
     return "\n".join(system), found
 
 
-def _parts(content: Any) -> list[dict[str, Any]]:
+def _parts(content: Any, at: str, *, only_text: bool = False) -> list[dict[str, Any]]:
+    """Anthropic refuses empty texts, so they are left out."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
-    parts = []
-    for part in content or ():
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind == "text":
-            parts.append({"type": "text", "text": part["text"]})
-        elif kind == "refusal":
-            parts.append({"type": "text", "text": part["refusal"]})
-        elif kind == "image_url":
-            parts.append({"type": "image", "source": _image(part["image_url"]["url"])})
+    parts: list[dict[str, Any]] = []
+    for index, part in enumerate(content or ()):
+        kind = part.get("type")
+        if kind in ("text", "refusal"):
+            text = _typed(part.get(kind), str, f"{at}[{index}].{kind}", "a text")
+            parts += [{"type": "text", "text": text}] if text else []
+        elif kind == "image_url" and not only_text:
+            image = _typed(part.get("image_url"), dict, f"{at}[{index}].image_url", "an object")
+            parts.append({"type": "image", "source": _image(_typed(image.get("url"), str, f"{at}[{index}]", "a URL"))})
         else:
-            raise Unsupported(f"messages.content {kind}")
+            raise Unsupported(f"messages.content.type={kind}")
     return parts
 
 
@@ -129,29 +139,58 @@ def _image(url: str) -> dict[str, str]:
     return {"type": "url", "url": url}
 
 
-def _tool(tool: dict[str, Any]) -> dict[str, Any]:
-    if tool.get("type") != "function":
-        raise Unsupported(f"tools.type {tool.get('type')}")
-    function = tool["function"]
-    made = {"name": function["name"], "input_schema": function.get("parameters") or {"type": "object"}}
+def _tool(tool: Any, at: str) -> dict[str, Any]:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    if kind != "function":
+        raise Unsupported(f"tools.type={kind}")
+    function = _typed(tool.get("function"), dict, f"{at}.function", "an object")
+    if function.get("strict"):
+        raise Unsupported("tools.function.strict")
+    made = {
+        "name": _typed(function.get("name"), str, f"{at}.function.name", "a text"),
+        "input_schema": function.get("parameters") or {"type": "object"},
+    }
     if function.get("description"):
         made["description"] = function["description"]
     return made
 
 
-def _tool_use(call: dict[str, Any]) -> dict[str, Any]:
-    function = call["function"]
-    arguments = json.loads(function.get("arguments") or "{}")
-    return {"type": "tool_use", "id": call["id"], "name": function["name"], "input": arguments}
+def _tool_use(call: Any, at: str) -> dict[str, Any]:
+    function = call.get("function") if isinstance(call, dict) else None
+    if not isinstance(function, dict):
+        raise Unsupported("messages.tool_calls of another type")
+    try:
+        arguments = json.loads(function.get("arguments") or "{}", parse_constant=_no_constant)
+    except (TypeError, ValueError, RecursionError):
+        arguments = None
+    return {
+        "type": "tool_use",
+        "id": _typed(call.get("id"), str, f"{at}.id", "a text"),
+        "name": _typed(function.get("name"), str, f"{at}.function.name", "a text"),
+        "input": _typed(arguments, dict, f"{at}.function.arguments", "the text of a JSON object"),
+    }
+
+
+def _no_constant(word: str) -> NoReturn:
+    """NaN and Infinity are no JSON."""
+    raise ValueError(word)
+
+
+_CHOICES: Mapping[str, str] = {"required": "any", "none": "none", "auto": "auto"}
 
 
 def _choice(body: dict[str, Any]) -> dict[str, Any] | None:
     asked = body.get("tool_choice")
     choice: dict[str, Any] | None = None
     if isinstance(asked, dict):
-        choice = {"type": "tool", "name": asked["function"]["name"]}
+        if asked.get("type") != "function":
+            raise Unsupported(f"tool_choice.type={asked.get('type')}")
+        function = _typed(asked.get("function"), dict, "tool_choice.function", "an object")
+        choice = {"type": "tool", "name": _typed(function.get("name"), str, "tool_choice.function.name", "a text")}
     elif asked is not None:
-        choice = {"type": {"required": "any", "none": "none", "auto": "auto"}[asked]}
+        if asked not in _CHOICES:
+            raise Malformed("tool_choice", f"an object or one of {', '.join(_CHOICES)}")
+        choice = {"type": _CHOICES[asked]}
     if body.get("parallel_tool_calls") is False:
         choice = choice or {"type": "auto"}
         if choice["type"] != "none":
@@ -172,7 +211,7 @@ def usage_of(usage: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def reply(data: dict[str, Any]) -> dict[str, Any]:
+def reply(data: Any) -> dict[str, Any]:
     """Return a message as a chat completion. Raises KeyError or TypeError for what is no message."""
     texts = [p["text"] for p in data["content"] if p["type"] == "text"]
     calls = [
@@ -198,16 +237,22 @@ def reply(data: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_TYPES: Mapping[str, str] = {"not_found_error": "invalid_request_error", "request_too_large": "invalid_request_error"}
+"""Types of errors that the client's dialect has no word for."""
+_CODES: tuple[tuple[str, str], ...] = (
+    ("prompt is too long", "context_length_exceeded"),
+    ("Your credit balance is too low", "insufficient_quota"),
+)
+"""Anthropic has no codes; what these messages begin with, other dialects have a code for."""
+
+
 def error(data: Any) -> dict[str, Any]:
     """Return {message, type, param, code} of an error body."""
     found = data.get("error") if isinstance(data, dict) else None
     fields = found if isinstance(found, dict) else {}
-    return {
-        "message": fields.get("message", "the provider failed"),
-        "type": fields.get("type"),
-        "param": None,
-        "code": None,
-    }
+    message, kind = (fields.get(k) if isinstance(fields.get(k), str) else None for k in ("message", "type"))
+    code = next((code for start, code in _CODES if (message or "").startswith(start)), None)
+    return {"message": message, "type": _TYPES.get(kind or "", kind), "param": None, "code": code}
 
 
 class Stream:
@@ -254,11 +299,11 @@ class Stream:
                 self.done = True
                 yield {**self._head, "choices": [], "usage": self.usage}
             case "error":
-                raise ValueError("the provider sent an error")
+                raise StreamError(cause_of(0, error(body)) or "server-error")
 
     def _delta(self, index: int, delta: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if delta["type"] == "text_delta":
             yield self._chunk({"content": delta["text"]})
-        elif delta["type"] == "input_json_delta":
+        elif delta["type"] == "input_json_delta" and index in self._tools:  # else a tool that Anthropic runs itself
             call = {"index": self._tools[index], "function": {"arguments": delta["partial_json"]}}
             yield self._chunk({"tool_calls": [call]})

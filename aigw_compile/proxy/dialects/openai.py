@@ -7,6 +7,10 @@ from typing import Any
 
 import orjson
 
+from aigw_compile.proxy.dialects.base import StreamError, cause_of
+
+FIELDS = ("message", "type", "param", "code")
+
 
 def request(body: dict[str, Any], model: str) -> dict[str, Any]:
     """Return the body with the provider's model name; usage is always asked for."""
@@ -17,20 +21,23 @@ def request(body: dict[str, Any], model: str) -> dict[str, Any]:
     return sent
 
 
-def reply(data: dict[str, Any]) -> dict[str, Any]:
+def reply(data: Any) -> dict[str, Any]:
     """Return the reply. Raises ValueError for what is no chat completion."""
-    if not isinstance(data.get("choices"), list):
-        raise ValueError("no choices")
-    return data
+    choices = data.get("choices") if isinstance(data, dict) else None
+    if not isinstance(choices, list) or not all(_is_choice(c, "message") for c in choices):
+        raise ValueError("no chat completion")
+    return {**data}
+
+
+def _is_choice(choice: Any, part: str) -> bool:
+    return isinstance(choice, dict) and isinstance(choice.get(part), (dict, type(None)))
 
 
 def error(data: Any) -> dict[str, Any]:
     """Return {message, type, param, code} of an error body."""
     found = data.get("error") if isinstance(data, dict) else None
-    fields = (
-        found if isinstance(found, dict) else {"message": found if isinstance(found, str) else "the provider failed"}
-    )
-    return {key: fields.get(key) for key in ("message", "type", "param", "code")}
+    fields = found if isinstance(found, dict) else {"message": found}
+    return {key: fields.get(key) if isinstance(fields.get(key), str) else None for key in FIELDS}
 
 
 class Stream:
@@ -47,8 +54,10 @@ class Stream:
         chunk = orjson.loads(data)
         if not isinstance(chunk, dict):
             raise ValueError("a chunk is no object")
-        if isinstance(chunk.get("error"), (dict, str)):
-            raise ValueError("the provider sent an error")
+        if chunk.get("error"):
+            raise StreamError(cause_of(0, error(chunk)) or "server-error")
+        if not all(_is_choice(c, "delta") for c in chunk.get("choices") or ()):
+            raise ValueError("a choice is no object")
         if isinstance(chunk.get("usage"), dict):
             self.usage = chunk["usage"]
         yield chunk

@@ -22,19 +22,20 @@ def counters(config: Config, model: Model, consumer: Consumer | None) -> Iterato
     for limit in model.policies.limits:
         yield from _split(limit, ("model", model.name), model, consumer)
     for group in consumer.groups if consumer else ():
-        for limit in config.groups[group].limits if group in config.groups else ():
+        for limit in config.groups[group].limits:
             yield from _split(limit, ("group", group), model, consumer)
     for limit in consumer.policies.limits if consumer else ():
         yield from _split(limit, ("consumer", consumer.name if consumer else ""), model, consumer)
 
 
 def _split(limit: Limit, scope: tuple[str, str], model: Model, consumer: Consumer | None) -> Iterator[Counter]:
-    """A limit by group has a counter for each group of the caller; all others have one."""
+    """A limit by group has a counter for each group of the caller, at a group for that one; all others have one."""
     name = consumer.name if consumer else ""
     parts = {"gateway": "", "consumer": name, "model": model.name}
     fixed = tuple(f"{by}={parts[by]}" for by in limit.by if by != "group")
     if "group" not in limit.by:
         yield Counter(limit, (*scope, limit.name, *fixed))
         return
-    for group in consumer.groups if consumer else ():
+    groups = (scope[1],) if scope[0] == "group" else consumer.groups if consumer else ()
+    for group in groups:
         yield Counter(limit, (*scope, limit.name, *fixed, f"group={group}"))

@@ -1,0 +1,298 @@
+"""One request through the steps of the request order: to an answer, settled counters and a record of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from aigw_compile.proxy import decide
+from aigw_compile.proxy.config import Consumer, Listener
+from aigw_compile.proxy.decide import Call
+from aigw_compile.proxy.errors import INTERNAL, OUT_OF_TIME, Refuse
+from aigw_compile.proxy.exchange import Static, Tries, answer, spent
+from aigw_compile.proxy.limits import Reservation
+from aigw_compile.proxy.stream import error_event, static_events, static_reply, streamed
+from aigw_compile.proxy.telemetry import Record
+from aigw_compile.proxy.upstream import Reply, Streamed, gone
+from aigw_compile.proxy.usage import Used
+
+if TYPE_CHECKING:
+    from aigw_compile.proxy.app import Gateway
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+JSON = (b"content-type", b"application/json")
+EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+CLIENT_LEFT = 499
+"""Status in logs and metrics of a request whose client left before there was an answer."""
+LAST_WORD = 1.0
+"""Seconds that a client has to take the error event of a stream that ran out of time."""
+
+
+class _ClientLeft(Exception):
+    """The client closed its connection before its body was there."""
+
+
+class Request:
+    """One request on its way."""
+
+    def __init__(
+        self, gateway: Gateway, listener: Listener, scope: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
+        self.gateway = gateway
+        self.listener = listener
+        self.method: str = scope["method"]
+        self.path = scope["raw_path"].decode("latin-1")
+        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.receive = receive
+        self._send = send
+        self.started = time.time()
+        self.clock = time.perf_counter()
+        self.status = 0
+        self.complete = False
+        self.code = ""
+        self.consumer: Consumer | None = None
+        self.call: Call | None = None
+        self.tries = Tries(float("inf"))
+        self.reservation: Reservation | None = None
+        log = gateway.config.access_log
+        self.payloads = bool(log and log[1])
+        self.used = Used(keep=self.payloads)
+
+    async def run(self) -> None:
+        """Answer the request, whatever happens."""
+        self.gateway.metrics.in_flight += 1
+        try:
+            refusal = await self._steps()
+            if refusal:
+                await self.refuse(refusal)
+        except _ClientLeft:
+            self.status, self.code = CLIENT_LEFT, "client_left"
+        except Exception as bug:
+            self._confess(bug)
+            if not self.status:
+                await self.refuse(INTERNAL)
+        finally:
+            self._settle()
+            self.gateway.finish(self._record())
+            self.gateway.metrics.in_flight -= 1
+
+    async def _steps(self) -> Refuse | None:
+        """Steps 0 to 6, and GET /v1/models. Steps 1, 10, 12, 13 and 17 belong to policies that do not exist yet."""
+        config = self.gateway.config
+        hosts = [v.decode("latin-1") for k, v in self.headers if k == b"host"]
+        door = decide.door(self.listener, self.method, hosts, self.path)
+        if isinstance(door, Refuse):
+            return door
+        body = await self._body()
+        if isinstance(body, Refuse):
+            return body
+        consumer = decide.who(config, self.gateway.keys, self.headers)
+        if isinstance(consumer, Refuse):
+            return consumer
+        self.consumer = consumer
+        if door == decide.MODELS:
+            await self._models()
+            return None
+        call = decide.call(config, consumer, self.headers, body)
+        if isinstance(call, Refuse):
+            return call
+        self.call = call
+        return await self._admitted(call)
+
+    async def _admitted(self, call: Call) -> Refuse | None:
+        """Steps 7 to 18."""
+        limits = self.gateway.limits
+        refusal = limits.admit(call.counters) or decide.guarded(self.gateway.config, call)
+        if refusal:
+            return refusal
+        reserved = limits.reserve(call.counters, -(-call.size // 4), call.output_cap, call.choices)
+        if isinstance(reserved, Refuse):
+            return reserved
+        self.reservation = reserved
+        await self._unless_left(self._exchange(call))
+        return None
+
+    async def _unless_left(self, work: Any) -> None:
+        """Do the work; break it off when the client leaves. Then what was sent to a provider is charged by estimate."""
+        task = asyncio.ensure_future(work)
+        left = asyncio.ensure_future(self._left())
+        try:
+            await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
+            if task.done() or self.complete:
+                await task
+                return
+            self.status, self.code = self.status or CLIENT_LEFT, "client_left"
+            self.used.charged = self.used.charged or self.tries.count > 0
+        finally:
+            left.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    async def _left(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            continue
+
+    async def _exchange(self, call: Call) -> None:
+        """Steps 11 and 14 to 16: send, and pass on what comes back."""
+        gateway, most = self.gateway, call.model.request
+        tries = self.tries = Tries(asyncio.get_running_loop().time() + most if most else float("inf"))
+        body = decide.sent(gateway.config, call)
+        found: Reply | Streamed | Static | Refuse
+        try:
+            async with asyncio.timeout_at(tries.deadline if most else None):
+                found = await answer(gateway.upstream, gateway.balance, call, body, self.headers, tries)
+        except TimeoutError:
+            found = spent(call, gone("timeout"))
+        if isinstance(found, Refuse):
+            await self.refuse(found)
+        elif isinstance(found, Reply):
+            self.used.charged = True
+            self.used.usage = found.body.get("usage")
+            self.used.text(found.body)
+            await self._whole(200, orjson.dumps({**found.body, "model": call.asked}), {})
+        elif isinstance(found, Streamed):
+            self.used.charged = True
+            try:
+                await self._events(200, streamed(call, found, self.used), {})
+            finally:
+                await found.close()
+        else:
+            tries.target = None
+            extra = {"x-aigw-fallback": "static"}
+            if call.stream:
+                await self._events(found.status, static_events(call, found.content, self.started), extra)
+            else:
+                await self._whole(found.status, static_reply(call, found.content, self.started), extra)
+
+    async def _events(
+        self, status: int, events: AsyncGenerator[bytes | Refuse, None], extra: Mapping[str, str]
+    ) -> None:
+        """Send events as they come. What goes wrong now is told in an event, since the status is out already."""
+        await self._start(status, EVENTS, {**extra, "cache-control": "no-cache"})
+        last: Refuse | None = None
+        try:
+            async with aclosing(events), asyncio.timeout_at(None if not self._limited() else self.tries.deadline):
+                async for event in events:
+                    if isinstance(event, Refuse):
+                        last = event
+                        break
+                    await self._part(event)
+        except TimeoutError:
+            last = OUT_OF_TIME
+        except Exception as bug:
+            self._confess(bug)
+            last = INTERNAL
+        if last is None:
+            await self._end()
+            return
+        self.code = last.code
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD):
+                await self._part(error_event(last))
+                await self._end()
+
+    def _limited(self) -> bool:
+        return self.tries.deadline != float("inf")
+
+    async def _body(self) -> bytes | Refuse:
+        """Step 2: read the body, and no more of it than is allowed."""
+        declared = next((v for k, v in self.headers if k == b"content-length"), b"0")
+        too_large = decide.oversized(self.listener, int(declared) if declared.isdigit() else 0)
+        if too_large:
+            return too_large
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise _ClientLeft
+            part = message.get("body", b"")
+            size += len(part)
+            too_large = decide.oversized(self.listener, size)
+            if too_large:
+                return too_large
+            parts.append(part)
+            if not message.get("more_body"):
+                return b"".join(parts)
+
+    async def _models(self) -> None:
+        config = self.gateway.config
+        names = decide.models(config, self.consumer).names
+        data = [{"id": n, "object": "model", "created": 0, "owned_by": config.gateway} for n in names]
+        await self._whole(200, orjson.dumps({"object": "list", "data": data}), {})
+
+    async def refuse(self, refusal: Refuse) -> None:
+        """Answer with an error; what was reserved is given back first, so that the headers say so."""
+        self.code = refusal.code
+        await self._whole(refusal.status, refusal.body(), refusal.headers)
+
+    async def _whole(self, status: int, body: bytes, extra: Mapping[str, str]) -> None:
+        self._settle()
+        await self._start(status, JSON, {**extra, "content-length": str(len(body))})
+        await self._part(body, more=False)
+        self.complete = True
+
+    async def _start(self, status: int, kind: tuple[bytes, bytes], extra: Mapping[str, str]) -> None:
+        self.status = status
+        shown = dict(extra)
+        if self.tries.count:
+            shown["x-aigw-attempts"] = str(self.tries.count)
+        if self.call:
+            shown |= self.gateway.limits.headers(self.call.counters)
+        headers = [kind, *((k.encode(), v.encode("latin-1", "replace")) for k, v in shown.items())]
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def _part(self, body: bytes, *, more: bool = True) -> None:
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def _end(self) -> None:
+        await self._part(b"", more=False)
+        self.complete = True
+
+    def _settle(self) -> None:
+        """Step 18, once: what was held becomes what was used."""
+        if self.reservation and self.call:
+            self.gateway.limits.settle(self.reservation, self.used.tokens(self.call.size).total)
+        self.reservation = None
+
+    def _confess(self, bug: Exception) -> None:
+        """A mistake of ours: counted, and shown to operators by its place. Its words may hold what a client said."""
+        self.gateway.metrics.add("aigw_internal_errors_total", 1, type=type(bug).__name__)
+        trace = bug.__traceback__
+        while trace and trace.tb_next:
+            trace = trace.tb_next
+        where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
+        print(f"internal error: {type(bug).__name__} at {where}", file=sys.stderr, flush=True)
+
+    def _record(self) -> Record:
+        call, target = self.call, self.tries.target
+        tokens = self.used.tokens(call.size if call else 0)
+        return Record(
+            started=self.started,
+            duration=time.perf_counter() - self.clock,
+            method=self.method,
+            path=self.path,
+            status=self.status,
+            consumer=self.consumer.name if self.consumer else "",
+            model=call.model.name if call else "",
+            asked=call.asked if call else "",
+            provider=target.provider.name if target else "",
+            provider_type=target.provider.type if target else "",
+            target=target.name if target else "",
+            attempts=self.tries.count,
+            tokens=tokens,
+            code=self.code,
+            stream=bool(call and call.stream),
+            traceparent=next((v.decode("latin-1") for k, v in self.headers if k == b"traceparent"), ""),
+            payload={"messages": call.body["messages"], "answer": self.used.said} if call and self.payloads else None,
+        )

@@ -1,0 +1,81 @@
+"""What a call has used: the provider's own figures, or an estimate from what was sent to it and from it.
+
+- Figures of the provider are taken as they are, an explicit 0 too, and its total is kept: it may hold more than the parts.
+- A call that no provider answered is charged nothing. A static fallback answer has used nothing.
+- A stream that broke after the client got some of it, or a client that left while a provider was at work, is charged by
+  estimate: bytes of the client's body / 4, and bytes of the answer so far / 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Tokens(NamedTuple):
+    prompt: int
+    completion: int
+    total: int
+    estimated: bool
+
+
+NONE = Tokens(0, 0, 0, False)
+
+
+def figures(usage: Any) -> Tokens | None:
+    """Return a provider's figures from usage in the hub form; None where it names none."""
+    if not isinstance(usage, Mapping):
+        return None
+    prompt, completion, total = (_count(usage.get(f"{part}_tokens")) for part in ("prompt", "completion", "total"))
+    if prompt is None and completion is None and total is None:
+        return None
+    parts = (prompt or 0) + (completion or 0)
+    return Tokens(prompt or 0, completion or 0, parts if total is None else total, False)
+
+
+def _count(value: Any) -> int | None:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 2**53
+    return int(value) if good else None
+
+
+class Used:
+    """Gathers what one call uses."""
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self.charged = False
+        """Whether there is anything to charge: a provider answered, or was at work when the client left."""
+        self.usage: Any = None
+        self._bytes = 0
+        self._said: list[str] | None = [] if keep else None
+
+    @property
+    def said(self) -> str:
+        """The text of the answer, where it is kept for the access log."""
+        return "".join(self._said or ())
+
+    def text(self, body: Mapping[str, Any]) -> None:
+        """Count the text of a chunk or of a reply in the hub form."""
+        for choice in body.get("choices") or ():
+            part = choice.get("delta") or choice.get("message") or {}
+            for words in _texts(part):
+                self._bytes += len(words.encode("utf-8", "surrogatepass"))
+                if self._said is not None:
+                    self._said.append(words)
+
+    def tokens(self, size: int) -> Tokens:
+        """Return what to charge for a call whose body had `size` bytes."""
+        if not self.charged:
+            return NONE
+        found = figures(self.usage)
+        if found:
+            return found
+        prompt, completion = -(-size // 4), -(-self._bytes // 4)
+        return Tokens(prompt, completion, prompt + completion, True)
+
+
+def _texts(part: Mapping[str, Any]) -> list[str]:
+    words = [part.get("content"), part.get("refusal"), part.get("reasoning_content")]
+    for call in part.get("tool_calls") or ():
+        function = call.get("function") if isinstance(call, dict) else None
+        words.append((function or {}).get("arguments"))
+    return [w for w in words if isinstance(w, str)]

@@ -1,0 +1,111 @@
+"""proxy.json: what the compiler writes is read, and whatever else stands in a file is named, all of it at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aigw_compile.document import text_of
+from aigw_compile.project import TargetChoice
+from aigw_compile.proxy.config import ConfigError, load
+from tests.proxy.files import FILE, GONE, changed
+from tests.support import EXAMPLES, build_all_accepted, check_example
+
+
+def problems(data: Any) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as wrong:
+        load(data if isinstance(data, bytes) else json.dumps(data).encode())
+    return wrong.value.problems
+
+
+def test_what_the_compiler_writes_is_read() -> None:
+    for folder in EXAMPLES:
+        _, checked = check_example(folder)
+        for one in checked:
+            (document,) = build_all_accepted(one, TargetChoice("proxy", "", {})).documents
+            assert load(text_of(document).encode()).gateway == one.name
+
+
+BAD: list[tuple[str, Any, str]] = [
+    ("auth", {"anonymous": False}, "auth.anonymous: "),
+    ("auth", {}, "auth: exactly one of apiKey, anonymous"),
+    ("auth", {"anonymous": True, "apiKey": {"headers": ["x"]}}, "auth: exactly one of"),
+    ("auth.apiKey.headers", [], "auth.apiKey.headers: at least 1"),
+    ("auth.apiKey.headers", ["a b"], "auth.apiKey.headers[0]: "),
+    ("auth.apiKey.headers", "authorization", "auth.apiKey.headers: a list"),
+    ("auth.jwt", {}, "auth.jwt: unknown field"),
+    ("listeners", [], "listeners: at least 1"),
+    ("listeners.0.port", 0, "listeners[main].port: 0 is not from 1 to 65535"),
+    ("listeners.0.port", True, "listeners[main].port: a whole number"),
+    ("listeners.0.port", "8080", "listeners[main].port: a whole number"),
+    ("listeners.0.hostnames", [1], "listeners[main].hostnames[0]: a text"),
+    ("listeners.0.maxBodySize", -1, "listeners[main].maxBodySize: "),
+    ("listeners.0.basePath", "ai", "listeners[main].basePath: "),
+    ("operations.tls", {}, "operations.tls: unknown field; known: address, port"),
+    ("gateway", GONE, "gateway: is missing"),
+    ("providers.0.dialect", "gemini", "providers[openai].dialect: 'gemini' is none of openai, anthropic"),
+    ("providers.0.baseUrl", "api.openai.com", "providers[openai].baseUrl: "),
+    ("providers.0.headers", {"x": "a\r\nb"}, "providers[openai].headers.x: "),
+    ("providers.0.auth.secret", {}, "providers[openai].auth.secret: exactly one of env, file, vault, kubernetes"),
+    ("providers.0.auth.secret", {"env": ""}, "providers[openai].auth.secret.env: is empty"),
+    ("providers.0.auth.secret", "sk-x", "providers[openai].auth.secret: exactly one of"),
+    ("providers.0.auth.secret", {"vault": "v", "key": "k"}, "there is no vault 'v'"),
+    ("models", [], "models: at least 1"),
+    ("models.0.aliases", ["chat"], "'chat' is a name or an alias already"),
+    ("models.0.targets.0.provider", "opnai", "models[chat].targets[main].provider: there is no provider 'opnai'"),
+    ("models.0.targets.0.weight", 0, "models[chat].targets: every weight is 0"),
+    ("models.0.targets.0.weight", 0.5, "models[chat].targets[main].weight: a whole number"),
+    ("models.0.retries.on", ["rate-limit"], "models[chat].retries.on[0]: 'rate-limit' is none of rate-limited,"),
+    ("models.0.fallback.response", {"content": "x"}, "models[chat].fallback.response.status: is missing"),
+    ("models.0.timeouts.idle", -1, "models[chat].timeouts.idle: "),
+    ("models.0.timeouts.idle", "60s", "models[chat].timeouts.idle: a number"),
+    ("models.0.access", {}, "models[chat].access.allow: is missing"),
+    ("models.0.policies.cache", {}, "models[chat].policies.cache: unknown field"),
+    ("consumers.0.name", "other", "consumers[other]: stands twice"),
+    ("consumers.0.groups", ["nobody"], "consumers[app].groups: there is no group 'nobody'"),
+    ("consumers.0.policies", [], "consumers[app].policies: an object"),
+    ("policies.promptGuard", {"deny": ["("], "allow": [], "roles": [], "scope": "last"}, "policies.promptGuard.deny[0]: RE2"),
+    ("policies.promptGuard", {"deny": [], "allow": [], "roles": []}, "policies.promptGuard.scope: is missing"),
+    ("policies.limits", [{}], "policies.limits[0].per: is missing"),
+    ("observability.otlp", {"endpoint": "http://x", "sampling": 2}, "observability.otlp.sampling: 2 is not from 0 to 1"),
+    ("observability.accessLog", {"format": "xml", "payloads": 1}, "observability.accessLog.payloads: true or false"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "value", "want"), BAD, ids=[f"{p}={v}"[:60] for p, v, _ in BAD])
+def test_bad_values(path: str, value: Any, want: str) -> None:
+    assert any(p.startswith(want) or want in p for p in problems(changed(FILE, {path: value})))
+
+
+def test_all_problems_are_said_at_once() -> None:
+    shaped = {path: value for path, value, want in BAD if path.count(".") == 1 and value is not GONE}
+    assert len(problems(changed(FILE, shaped))) >= len(shaped) - 1
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b"null", b'{"version": 2}', b'{"version": true}'])
+def test_no_proxy_json_at_all(text: bytes) -> None:
+    assert len(problems(text)) == 1
+
+
+LEAVES = [
+    "gateway", "listeners.0", "listeners.0.hostnames", "operations", "auth", "providers.0", "providers.0.auth", "models.0",
+    "models.0.targets", "models.0.targets.0.model", "models.0.retries", "models.0.fallback", "models.0.timeouts",
+    "models.0.access", "models.0.policies", "consumers.0.credentials", "consumerGroups.0", "policies", "observability",
+]  # fmt: skip
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("name env allow on".split()), inner),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(LEAVES), JUNK)
+@settings(deadline=None)
+def test_junk_is_refused_or_read_and_never_raises(path: str, junk: Any) -> None:
+    with contextlib.suppress(ConfigError):
+        load(json.dumps(changed(FILE, {path: junk})).encode())
