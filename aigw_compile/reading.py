@@ -163,12 +163,12 @@ def _unknown_names(data: Json) -> Iterator[Diagnostic]:
     targets = data.get("targets") if isinstance(data, dict) else None
     if not targets:
         return
-    from aigw_compile.target import TARGETS, manifest
+    from aigw_compile.target import TARGETS, head
 
     for name, entry in (targets or {}).items() if isinstance(targets, dict) else ():
         if name not in TARGETS or not isinstance(entry, dict):
             continue
-        facts = manifest(name)
+        facts = head(name)
         for key, value in entry.items():
             known = (
                 tuple(facts.profiles)

@@ -130,7 +130,17 @@ def prefixes(path: str) -> Iterator[str]:
 @cache
 def manifest(name: str) -> Manifest:
     """Read targets/NAME/target.yaml. Raises KeyError or ValueError where our own file is wrong."""
-    raw = _read(f"{name}/target.yaml")
+    return _manifest(name, _read(f"{name}/target.yaml"))
+
+
+@cache
+def head(name: str) -> Manifest:
+    """Read what stands before `capabilities:` in target.yaml: profiles and options, in a tenth of the time, for `lint`."""
+    text = (data.folder("targets") / name / "target.yaml").read_text("utf-8")
+    return _manifest(name, parse(text.partition("\ncapabilities:")[0], name)[0][0].data)
+
+
+def _manifest(name: str, raw: Any) -> Manifest:
     options = {
         key: Option(tuple(str(v) for v in o["values"]), str(o["default"])) for key, o in raw.get("options", {}).items()
     }

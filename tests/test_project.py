@@ -8,6 +8,7 @@ import pytest
 
 from aigw_compile.project import Accept
 from aigw_compile.reading import open_project
+from aigw_compile.target import TARGETS, head, manifest
 
 SPEC = (Path(__file__).parents[1] / "examples/minimal/gateway.yaml").read_text()
 
@@ -126,6 +127,11 @@ def test_mistakes_in_the_project_file(tmp_path: Path, text: str, code: str | Non
     assert code is None or found.code == code
     assert found.span
     assert found.span.file == "aigw-compile.yaml"
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_profiles_and_options_stand_before_the_capabilities(name: str) -> None:
+    assert (head(name).profiles, head(name).options) == (manifest(name).profiles, manifest(name).options)
 
 
 @pytest.mark.parametrize(

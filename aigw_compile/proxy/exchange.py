@@ -53,8 +53,8 @@ async def answer(
             if last.cause not in call.model.fallback_on:
                 return _refusal(last)
     except Unsupported as field:
-        message = f"The provider of this model cannot take `{field}`."
-        return invalid("unsupported_by_provider", message, param=str(field))
+        name = str(field)[:80]
+        return invalid("unsupported_by_provider", f"The provider of this model cannot take `{name}`.", param=name)
     except Malformed as wrong:
         return invalid("invalid_request", str(wrong), param=wrong.field)
     return spent(call, last)

@@ -221,7 +221,7 @@ def _span(r: Record, trace: str, parent: str) -> dict[str, Any]:
     span = {
         "traceId": trace,
         "spanId": os.urandom(8).hex(),
-        "name": f"chat {r.model}" if r.model else f"{r.method} {r.path}",
+        "name": f"chat {r.model}" if r.model else r.method,
         "kind": 2,
         "startTimeUnixNano": str(start),
         "endTimeUnixNano": str(start + int(r.duration * 1e9)),

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aigw_compile.proxy.dialects import anthropic as dialect
+from aigw_compile.proxy.dialects.base import Unsupported
 from tests.proxy.harness import SPEC, Proxy, proxy
 
 TOOLS: Any = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}]
@@ -146,13 +147,183 @@ def test_a_conversation_in_anthropics_form() -> None:
     assert third[1] == {"type": "text", "text": "and?"}
 
 
+def asked(**fields: Any) -> dict[str, Any]:
+    return {"model": "x", "messages": [{"role": "user", "content": "x"}], **fields}
+
+
+def assistant(**fields: Any) -> dict[str, Any]:
+    return asked(messages=[{"role": "assistant", **fields}])
+
+
+def calls(arguments: str) -> dict[str, Any]:
+    return assistant(tool_calls=[{"id": "x", "function": {"name": "f", "arguments": arguments}}])
+
+
+TOOL: Any = {"type": "function", "function": {"name": "f"}}
+UNSUPPORTED: list[tuple[str, dict[str, Any]]] = [
+    ("n", asked(n=2)),
+    ("seed", asked(seed=1)),
+    ("logprobs", asked(logprobs=True)),
+    ("response_format", asked(response_format={"type": "json_object"})),
+    ("response_format", asked(response_format={"type": "json_schema", "json_schema": {}})),
+    ("frequency_penalty", asked(frequency_penalty=0.5)),
+    ("presence_penalty", asked(presence_penalty=-1)),
+    ("logit_bias", asked(logit_bias={"50256": -100})),
+    ("modalities", asked(modalities=["text", "audio"])),
+    ("functions", asked(functions=[{"name": "f"}])),
+    ("reasoning_effort", asked(reasoning_effort="low")),
+    ("a_field_of_tomorrow", asked(a_field_of_tomorrow=1)),
+    ("tools.type=custom", asked(tools=[{"type": "custom", "custom": {"name": "f"}}])),
+    ("tools.function.strict", asked(tools=[{"type": "function", "function": {"name": "f", "strict": True}}])),
+    ("tool_choice.type=allowed_tools", asked(tools=[TOOL], tool_choice={"type": "allowed_tools"})),
+    ("messages.role=function", asked(messages=[{"role": "function", "name": "f", "content": "x"}])),
+    ("messages.function_call", assistant(function_call={"name": "f", "arguments": "{}"})),
+    ("messages.content.type=input_audio", asked(messages=[{"role": "user", "content": [{"type": "input_audio"}]}])),
+    ("messages.content.type=image_url", assistant(content=[{"type": "image_url"}])),
+]
+
+
+@pytest.mark.parametrize(("field", "body"), UNSUPPORTED, ids=[f"{i}-{x[0]}" for i, x in enumerate(UNSUPPORTED)])
+def test_what_anthropic_cannot_carry_is_named(field: str, body: dict[str, Any]) -> None:
+    with pytest.raises(Unsupported) as wrong:
+        dialect.request(body, "m")
+    assert str(wrong.value) == field
+
+
+MALFORMED: list[tuple[str, dict[str, Any]]] = [
+    ("temperature", asked(temperature="hot")),
+    ("top_p", asked(top_p=True)),
+    ("stop", asked(stop=7)),
+    ("tools", asked(tools={"f": 1})),
+    ("tools[0].function", asked(tools=[{"type": "function"}])),
+    ("tools[0].function.name", asked(tools=[{"type": "function", "function": {}}])),
+    ("tool_choice", asked(tools=[TOOL], tool_choice="always")),
+    ("tool_choice.function.name", asked(tools=[TOOL], tool_choice={"type": "function", "function": {}})),
+    ("messages[0].tool_call_id", asked(messages=[{"role": "tool", "content": "x"}])),
+    ("messages[0].tool_calls", assistant(tool_calls={"id": "x"})),
+    ("messages[0].tool_calls[0].id", assistant(tool_calls=[{"function": {"name": "f", "arguments": ""}}])),
+    ("messages[0].tool_calls[0].function.arguments", calls("{")),
+    ("messages[0].tool_calls[0].function.arguments", calls("[]")),
+    ("messages[0].content[0].text", asked(messages=[{"role": "user", "content": [{"type": "text"}]}])),
+    ("messages[0].content[0].image_url", asked(messages=[{"role": "user", "content": [{"type": "image_url"}]}])),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "body"), MALFORMED, ids=[f"{i}-{x[0]}" for i, x in enumerate(MALFORMED)])
+def test_what_no_dialect_takes_is_the_clients_mistake(running: Proxy, field: str, body: dict[str, Any]) -> None:
+    answer = running.request(body={**body, "model": "claude"})
+    assert answer.error == (400, "invalid_request_error", "invalid_request")
+    assert answer.json["error"]["param"] == field
+
+
+def test_what_does_not_change_the_answer_is_no_reason_to_refuse() -> None:
+    idle = {
+        "n": 1, "logprobs": False, "frequency_penalty": 0, "presence_penalty": 0.0, "logit_bias": {}, "tools": [],
+        "response_format": {"type": "text"}, "modalities": ["text"], "seed": None, "stop": [], "top_logprobs": None,
+        "store": True, "metadata": {"a": "b"}, "service_tier": "auto", "prompt_cache_key": "k",
+        "stream_options": {"include_usage": True}, "parallel_tool_calls": False, "tool_choice": "auto",
+    }  # fmt: skip
+    sent = dialect.request(asked(**idle), "m")
+    assert set(sent) == {"model", "max_tokens", "messages"}
+    assert sent["max_tokens"] == 4096
+
+
+def events(*bodies: dict[str, Any]) -> list[dict[str, Any]]:
+    stream = dialect.Stream()
+    found = [chunk for body in bodies for chunk in stream.chunks(body["type"], json.dumps(body).encode())]
+    assert stream.done
+    return found
+
+
+START = {
+    "type": "message_start",
+    "message": {
+        "id": "m",
+        "model": "x",
+        "usage": {"input_tokens": 10, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 5},
+    },
+}
+
+
+def block(index: int, kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": "content_block_start", "index": index, "content_block": {"type": kind, **more}}
+
+
+def delta(index: int, kind: str, **more: Any) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": index, "delta": {"type": kind, **more}}
+
+
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("n", 2), ("seed", 1), ("logprobs", True), ("response_format", {"type": "json_object"}), ("frequency_penalty", 1)],
+    ("stop", "finish"),
+    [
+        ("end_turn", "stop"),
+        ("stop_sequence", "stop"),
+        ("max_tokens", "length"),
+        ("tool_use", "tool_calls"),
+        ("refusal", "content_filter"),
+        ("something_new", "stop"),
+    ],
 )
-def test_what_anthropic_cannot_carry_is_named(field: str, value: Any) -> None:
-    with pytest.raises(dialect.Unsupported, match=field):
-        dialect.request({"messages": [{"role": "user", "content": "x"}], field: value}, "m")
+def test_events_of_two_tools_and_of_what_has_no_place_here(stop: str, finish: str) -> None:
+    found = events(
+        START,
+        {"type": "ping"},
+        block(0, "thinking"),
+        delta(0, "thinking_delta", thinking="hm"),
+        delta(0, "signature_delta", signature="x"),
+        block(1, "server_tool_use", id="s", name="web_search"),
+        delta(1, "input_json_delta", partial_json='{"q":1}'),
+        block(2, "text"),
+        delta(2, "text_delta", text="Hello"),
+        block(3, "tool_use", id="a", name="f"),
+        delta(3, "input_json_delta", partial_json='{"x":'),
+        delta(3, "input_json_delta", partial_json="1}"),
+        block(4, "tool_use", id="b", name="g"),
+        {"type": "content_block_stop", "index": 4},
+        {"type": "message_delta", "delta": {"stop_reason": stop}, "usage": {"output_tokens": 7}},
+        {"type": "event_of_tomorrow"},
+        {"type": "message_stop"},
+    )
+    *chunks, last = found
+    choices = [c["choices"][0] for c in chunks]
+    assert "".join(c["delta"].get("content") or "" for c in choices) == "Hello"
+    calls = [call for c in choices for call in c["delta"].get("tool_calls", ())]
+    assert [(c["index"], c.get("id")) for c in calls] == [(0, "a"), (0, None), (0, None), (1, "b")]
+    assert "".join(c["function"]["arguments"] for c in calls[:3]) == '{"x":1}'
+    assert [c["finish_reason"] for c in choices if c["finish_reason"]] == [finish]
+    assert last["usage"] == {
+        "prompt_tokens": 115,
+        "completion_tokens": 7,
+        "total_tokens": 122,
+        "prompt_tokens_details": {"cached_tokens": 100},
+    }
+
+
+@pytest.mark.parametrize("model", ["chat", "claude"])
+@pytest.mark.parametrize("stream", [False, True], ids=["json", "sse"])
+def test_a_tool_is_called_and_its_result_answered(
+    client: openai.OpenAI, running: Proxy, model: str, stream: bool
+) -> None:
+    """The loop that agents run, with the official client: ask, call, tell, answer."""
+    messages: Any = [{"role": "user", "content": "weather?"}]
+    if stream:
+        calls: Any = [{"id": "", "type": "function", "function": {"name": "", "arguments": ""}}]
+        for chunk in client.chat.completions.create(model=model, messages=messages, tools=TOOLS, stream=True):
+            for part in chunk.choices[0].delta.tool_calls or ():
+                assert part.function
+                calls[0]["id"] += part.id or ""
+                calls[0]["function"]["name"] += part.function.name or ""
+                calls[0]["function"]["arguments"] += part.function.arguments or ""
+        messages.append({"role": "assistant", "tool_calls": calls})
+    else:
+        reply = client.chat.completions.create(model=model, messages=messages, tools=TOOLS)
+        messages.append(reply.choices[0].message.model_dump(exclude_none=True))
+        calls = messages[-1]["tool_calls"]
+    assert calls[0]["function"]["name"] == "weather"
+    messages.append({"role": "tool", "tool_call_id": calls[0]["id"], "content": "sunny"})
+    final = client.chat.completions.create(model=model, messages=messages, tools=TOOLS)
+    assert final.choices[0].finish_reason == "stop"
+    assert "sunny" in json.dumps(running.seen[-1]["body"])
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=5), st.dictionaries(st.text(), st.integers(), max_size=3))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aigw_compile.proxy.config import Limit
 from aigw_compile.proxy.errors import Refuse
-from aigw_compile.proxy.limits import Limits, window
+from aigw_compile.proxy.limits import Limits, Reservation, window
 from aigw_compile.proxy.policies.limits import Counter
 from tests.proxy.harness import SPEC, proxy
 
@@ -60,6 +60,44 @@ def test_a_refused_reservation_holds_nothing() -> None:
     tight = Counter(Limit("tight", ("gateway",), "day", None, 10, 0), ("tight",))
     assert isinstance(limits.reserve([wide, tight], 20, 0, 1), Refuse)
     assert limits.headers([wide])["x-ratelimit-remaining-tokens"] == "100"
+
+
+def test_more_than_any_whole_limit_is_said_before_a_wait_and_the_longest_wait_is_named() -> None:
+    limits = Limits(lambda: 30.0)
+    minute = Counter(Limit("a", ("gateway",), "minute", 1, 100, 0), ("a",))
+    day = Counter(Limit("b", ("gateway",), "day", 1, 50, 0), ("b",))
+    assert isinstance(limits.reserve([minute, day], 50, 0, 1), Reservation)
+    full = limits.reserve([minute, day], 50, 0, 1)
+    assert isinstance(full, Refuse)
+    assert full.headers["retry-after"] == str(86_400 - 30)
+    large = limits.reserve([minute, day], 80, 0, 1)
+    assert isinstance(large, Refuse)
+    assert (large.code, large.headers) == ("request_exceeds_limit", {})
+    assert limits.admit([minute, day]) is None
+    refused = limits.admit([minute, day])
+    assert refused
+    assert refused.headers["retry-after"] == str(86_400 - 30)
+
+
+def test_a_clock_that_is_set_back_opens_no_new_window() -> None:
+    now = [120.0]
+    limits = Limits(lambda: now[0])
+    counter = Counter(Limit("a", ("gateway",), "minute", 1, None, 0), ("a",))
+    assert limits.admit([counter]) is None
+    now[0] = 119.0
+    assert limits.admit([counter])
+
+
+def test_what_is_settled_after_its_window_counts_in_none() -> None:
+    now = [0.0]
+    limits = Limits(lambda: now[0])
+    counter = Counter(Limit("a", ("gateway",), "minute", None, 100, 0), ("a",))
+    held = limits.reserve([counter], 100, 0, 1)
+    assert isinstance(held, Reservation)
+    now[0] = 60.0
+    assert isinstance(limits.reserve([counter], 40, 0, 1), Reservation)
+    limits.settle(held, 90)
+    assert limits.headers([counter])["x-ratelimit-remaining-tokens"] == "60"
 
 
 LIMITED = SPEC.replace(

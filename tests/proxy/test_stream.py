@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -212,3 +213,27 @@ def test_a_client_that_leaves_before_its_body_is_there(running: Proxy) -> None:
     running.raw(head(b"x" * 5000)[:-1000]).close()
     line = running.line(lines)
     assert (line["status"], line["code"], line["total_tokens"]) == (499, "client_left", 0)
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["sse", "json"])
+def test_the_whole_request_has_a_deadline(running: Proxy, stream: bool) -> None:
+    """Tries, pauses and waiting together: `timeouts.request` is over before `firstByte` is."""
+
+    async def asleep(receive: Any, _send: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            continue
+
+    started = time.monotonic()
+    with running.provider(openai=asleep):
+        assert running.chat(stream=stream).error == (504, "api_error", "upstream_timeout")
+    assert 1.4 < time.monotonic() - started < 4
+
+
+def test_a_client_that_reads_nothing_is_dropped_at_the_deadline(running: Proxy) -> None:
+    body = {"model": "chat", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    big = chunk("x" * 1_000_000)
+    with running.provider(openai=says(*[big] * 60)):
+        client = running.raw(head(json.dumps(body).encode()))
+        until(lambda: running.gateway.metrics.in_flight == 1)
+        running.quiet()
+        client.close()
