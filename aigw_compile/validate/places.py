@@ -26,6 +26,12 @@ def home(key: str, schema: Mapping[str, Any]) -> str | None:
     return _below(key, schema) or _homes().get(key)
 
 
+@cache
+def names() -> tuple[str, ...]:
+    """Return the name of every field of the language that is in this version."""
+    return tuple(_homes())
+
+
 def _below(key: str, schema: Mapping[str, Any]) -> str | None:
     rest: deque[tuple[Mapping[str, Any], str]] = deque([(schema, "")])
     while rest:

@@ -234,6 +234,8 @@ def shape(key: str, value: Json, wanted: list[str], schema: Mapping[str, Any], q
         and _fits(value, schema.get("properties", {}).get(SHORT[key], {}))
     ):
         return f"write {key}: {{{SHORT[key]}: {flow(value)}}}"
+    if (meant := ENUMS.get(key, {}).get(str(value).lower())) in schema.get("enum", ()):
+        return f"write {meant}"
     if "string" in wanted and isinstance(value, (bool, int, float)):
         return f'write it in quotes: "{shown(value)}"'
     if "integer" in wanted and isinstance(value, str) and re.fullmatch(r"[0-9]{1,15}", value):

@@ -14,7 +14,7 @@ from aigw_compile.mask import looks_secret, shown
 from aigw_compile.schema import field, follow, general
 from aigw_compile.validate import right
 from aigw_compile.validate.codes import MISPLACED
-from aigw_compile.validate.places import home, in_secret, marked, may_be_secret, quotable, where
+from aigw_compile.validate.places import home, in_secret, marked, may_be_secret, names, quotable, where
 
 TYPES = {
     "string": "text",
@@ -36,7 +36,7 @@ def _unknown(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Ite
     known = schema.get("properties", {})
     usable = tuple(k for k, v in known.items() if not marked(v))
     holder = value_at(at, data)
-    for key in error.kind.unexpected:
+    for number, key in enumerate(error.kind.unexpected):
         inside = holder.get(key) if isinstance(holder, dict) else None
         likely = MISPLACED[key] if MISPLACED.get(key) in usable else None if key in MISPLACED else _near(key, usable)
         word = "this key" if looks_secret(key) else f"`{_clipped(key)}`"
@@ -48,8 +48,11 @@ def _unknown(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Ite
         elif schema.get("x-aigw-secret") and inside is None:  # {apiKey: {hunter2}}: the key may be the credential
             yield _not_a_reference(at)
         else:
-            place = MISPLACED.get(key) or (home(key, schema) if isinstance(data, dict) and "spec" in data else None)
+            of_spec = isinstance(data, dict) and "spec" in data
+            place = MISPLACED.get(key) or (home(key, schema) if of_spec else None)
             hint = f"`{key}` belongs under `{place}`" if place else f"known here: {', '.join(sorted(usable))}"
+            if not place and of_spec and number < 50 and len(key) > 4 and (like := _near(key, names())):
+                hint = f"perhaps `{home(like, schema)}` is meant; {hint}"
             yield _error("AIG1001", f"{word} is no field of {where(at, data)}", (*at, key), hint, on_key=True)
 
 
@@ -256,6 +259,8 @@ def _choice(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iter
 def _never(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     word = f"`{at[-1]}`" if at else "this"
     if schema.get("x-aigw-not-both"):
+        if not isinstance(value_at(at, data), dict):
+            return  # the type is wrong, and that is said
         first, second = schema["x-aigw-not-both"]
         yield _error("AIG1008", f"{first} and {second} exclude each other", (*at, second), "choose one", on_key=True)
     elif schema.get("x-aigw-reserved"):
