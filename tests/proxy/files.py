@@ -10,7 +10,7 @@ KEY: Any = {"env": "OPENAI_API_KEY"}
 FILE: Mapping[str, Any] = {
     "version": 1,
     "gateway": "test",
-    "revision": "0",
+    "revision": "0123456789abcdef",
     "listeners": [
         {"name": "main", "address": "127.0.0.1", "port": 8080, "hostnames": [], "basePath": "/", "maxBodySize": 65536}
     ],

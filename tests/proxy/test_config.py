@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 from aigw_compile.document import text_of
 from aigw_compile.project import TargetChoice
 from aigw_compile.proxy.config import ConfigError, load
+from aigw_compile.proxy.config.fields import FILE as FILE_SHAPE
 from tests.proxy.files import FILE, GONE, changed
-from tests.support import EXAMPLES, build_all_accepted, check_example
+from tests.support import EXAMPLES, ROOT, build_all_accepted, check_example
 
 
 def problems(data: Any) -> tuple[str, ...]:
@@ -90,6 +93,63 @@ def test_all_problems_are_said_at_once() -> None:
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", b"null", b'{"version": 2}', b'{"version": true}'])
 def test_no_proxy_json_at_all(text: bytes) -> None:
     assert len(problems(text)) == 1
+
+
+FULL = changed(
+    FILE,
+    {
+        "vaults": [{"name": "v", "type": "aws", "settings": {}, "refresh": 300}],
+        "models.0.access": {"allow": {"groups": ["staff"], "consumers": []}, "deny": None},
+        "models.0.fallback.response": {"status": 200, "content": "Later."},
+        "policies": {
+            "promptGuard": {"deny": ["x"], "allow": [], "roles": ["user"], "scope": "last"},
+            "promptDecorator": {"prepend": [{"role": "system", "content": "x"}], "append": []},
+            "limits": [{"name": "l", "by": ["group"], "per": "day", "requests": 1, "tokens": None, "reserveOutput": 0}],
+        },
+        "observability": {
+            "prometheus": {"port": 1},
+            "otlp": {"endpoint": "http://x", "sampling": 0.5},
+            "accessLog": {"format": "json", "payloads": True},
+        },
+    },
+)
+
+
+def places(value: Any, at: str = "") -> Iterator[str]:
+    """Yield the dotted path of everything below a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        path = f"{at}.{key}" if at else str(key)
+        yield path
+        yield from places(inner, path)
+
+
+def test_what_the_outputs_schema_allows_is_read() -> None:
+    """Compiler and proxy cannot drift: every change of every field that the schema lets pass, the proxy's shape does too."""
+    schema = json.loads((ROOT / "targets" / "proxy" / "output.schema.json").read_text("utf-8"))
+    validator = jsonschema_rs.validator_for(schema)
+    changes = [
+        (path, value) for path in places(FULL) for value in (GONE, None, "x", "http://x", 0, 1, 0.5, True, [], {})
+    ]
+    changes += [(f"{path}.unknown", 1) for path in places(FULL) if isinstance(at(path), dict)]
+    allowed = 0
+    for path, value in changes:
+        if value is GONE and path.split(".")[-1].isdigit():
+            continue
+        data = changed(FULL, {path: value})
+        if validator.is_valid({"proxy.json": data}):
+            found: list[str] = []
+            FILE_SHAPE(data, "", found)
+            assert found == [], (path, value)
+            allowed += 1
+    assert 100 < allowed < len(changes) / 2
+
+
+def at(path: str) -> Any:
+    found: Any = FULL
+    for step in path.split("."):
+        found = found[int(step)] if isinstance(found, list) else found[step]
+    return found
 
 
 LEAVES = [
