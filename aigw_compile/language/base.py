@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Change = Mapping[str, Sequence[str]]
@@ -41,6 +41,17 @@ def keyed() -> dict[str, Any]:
 
 SET: dict[str, Any] = {"x-kubernetes-list-type": "set", "uniqueItems": True}
 ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
+
+
+def exactly(kind: type) -> BeforeValidator:
+    """A literal of this very type: to Python `1 == True == 1.0`, to a schema they are three things."""
+
+    def check(value: Any) -> Any:
+        if type(value) is not kind:
+            raise PydanticCustomError("type", "of another type")
+        return value
+
+    return BeforeValidator(check)
 
 
 class _Never:

@@ -21,6 +21,7 @@ from aigw_compile.language.base import (
     Size,
     Strict,
     Url,
+    exactly,
     field,
     keyed,
     later,
@@ -95,7 +96,7 @@ class Auth(Strict):
         {"added": ["security-tightening"], "removed": ["breaking"], "changed": ["behaviour"]},
         unset=True,
     )
-    anonymous: Literal[True] = field(
+    anonymous: Annotated[Literal[True], exactly(bool)] = field(
         "Everybody may call, without a key.",
         {
             "added": ["security-relaxing"],

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, model_validator
 
-from aigw_compile.language.base import BEHAVIOUR, Duration, Later, Name, Strict, Url, field, later
+from aigw_compile.language.base import BEHAVIOUR, Duration, Later, Name, Strict, Url, exactly, field, later
 
 MOVED = {"added": ["behaviour"], "removed": ["breaking"], "changed": ["behaviour"]}
 FORMS = ("env", "file", "vault", "kubernetes")
@@ -87,7 +87,7 @@ class HashicorpAuth(Strict):
 class HashicorpVault(Strict):
     address: Url = field("Address of the server.", BEHAVIOUR, example="https://vault.internal:8200")
     mount: str = field("Mount of the secrets engine.", BEHAVIOUR, "secret", min_length=1)
-    kvVersion: Literal[1, 2] = field("Version of the key-value engine.", BEHAVIOUR, 2)
+    kvVersion: Annotated[Literal[1, 2], exactly(int)] = field("Version of the key-value engine.", BEHAVIOUR, 2)
     namespace: str = field("Namespace (Enterprise).", BEHAVIOUR, unset=True, min_length=1)
     auth: HashicorpAuth = field("How the gateway logs in.", BEHAVIOUR, unset=True)
 
