@@ -189,7 +189,7 @@ def test_mock_providers_need_no_secret(tmp_path: Path) -> None:
         out, _ = running.process.communicate(timeout=15)
     assert running.process.returncode == 0
     assert 'consumer="app"' in out
-    assert '"content": "hi"' in out
+    assert '"content":"hi"' in out
 
 
 def test_every_missing_secret_is_named_by_its_place(tmp_path: Path) -> None:
