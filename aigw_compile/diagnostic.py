@@ -105,8 +105,14 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     plain = _letters(word)
     best: tuple[int, str] | None = None
     for candidate in sorted(known):
-        distance = 0 if _letters(candidate) == plain else _distance(word, candidate)
-        if distance <= max(1, min(len(word), len(candidate)) // 3) and (not best or distance < best[0]):
+        most = max(1, min(len(word), len(candidate)) // 3)
+        if _letters(candidate) == plain:
+            distance = 0
+        elif abs(len(word) - len(candidate)) > most:
+            continue  # so many letters more are so many changes at least
+        else:
+            distance = _distance(word, candidate)
+        if distance <= most and (not best or distance < best[0]):
             best = (distance, candidate)
     return best[1] if best else None
 

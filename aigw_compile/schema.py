@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from copy import deepcopy
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from aigw_compile import data
 from aigw_compile.diagnostic import Json, Pointer
@@ -77,30 +76,48 @@ def change(pointer: Pointer) -> Mapping[str, list[str]] | None:
 
 def with_defaults(document: Json) -> Json:
     """Return a deep copy with the schema's defaults filled in; an object that nobody wrote is not made up."""
-    filled: Json = _filled(deepcopy(document), document_schema())
+    filled: Json = _filled(document, _whole())
     return filled
 
 
-def _filled(value: Any, schema: Schema) -> Any:
-    if isinstance(value, dict):
-        for key, inner in _properties(schema):
-            if key in value:
-                value[key] = _filled(value[key], inner)
-            elif "default" in inner:
-                value[key] = _filled(deepcopy(inner["default"]), inner)
-    elif isinstance(value, list) and "items" in schema:
-        items = follow(schema["items"])
-        if items.get("properties"):
-            return [_filled(item, items) for item in value]
+class _Filling(NamedTuple):
+    """What filling in needs to know of a place, with every reference followed."""
+
+    inner: dict[str, _Filling]
+    defaults: tuple[tuple[str, Any], ...]
+    items: _Filling | None
+
+
+@cache
+def _whole() -> _Filling:
+    return _compiled(document_schema())
+
+
+def _compiled(schema: Schema) -> _Filling:
+    inner: dict[str, _Filling] = {}
+    defaults: list[tuple[str, Any]] = []
+    for name, node in schema.get("properties", {}).items():
+        found = follow(node)
+        inner[name] = _compiled(found)
+        if "default" in found:
+            defaults.append((name, _filled(found["default"], inner[name])))
+    items = schema.get("items")
+    return _Filling(inner, tuple(defaults), _compiled(follow(items)) if isinstance(items, dict) else None)
+
+
+_NOTHING = _Filling({}, (), None)
+
+
+def _filled(value: Any, place: _Filling) -> Any:
+    kind = type(value)
+    if kind is dict:
+        inner = place.inner
+        copy = {key: _filled(item, inner.get(key, _NOTHING)) for key, item in value.items()}
+        for key, default in place.defaults:
+            if key not in copy:
+                copy[key] = default if type(default) not in (dict, list) else _filled(default, _NOTHING)
+        return copy
+    if kind is list:
+        items = place.items or _NOTHING
+        return [_filled(item, items) for item in value]
     return value
-
-
-def _properties(schema: Schema) -> tuple[tuple[str, dict[str, Any]], ...]:
-    key = id(schema.get("properties"))
-    if key not in _PROPERTIES:
-        _PROPERTIES[key] = tuple((name, follow(inner)) for name, inner in schema.get("properties", {}).items())
-    return _PROPERTIES[key]
-
-
-_PROPERTIES: dict[int, tuple[tuple[str, dict[str, Any]], ...]] = {}
-"""Properties with their references followed, once for each place of the schema (which is kept for the whole run)."""

@@ -48,7 +48,7 @@ def test_what_is_read(tmp_path: Path) -> None:
         "k8s.yaml": "apiVersion: v1\nkind: Service",
     }
     opened = open_project([tree(tmp_path, files)])
-    assert [d.data["metadata"]["name"] for d in opened.documents] == ["a", "a2", "b"]  # type: ignore[index,call-overload]
+    assert [d.data["metadata"]["name"] for d in opened.documents] == ["a", "a2", "b"]
     assert opened.skipped == 2
     assert opened.diagnostics == ()
 

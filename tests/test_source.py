@@ -387,7 +387,7 @@ def test_the_text_at_a_span_is_the_value_at_its_pointer(data: Json, name: str) -
     for pointer in pointers(source.data):
         value: Json = source.data
         for step in pointer:
-            value = value[step]  # type: ignore[index]
+            value = value[step]
         span = source.span(pointer)
         piece = " " * (span.column - 1) + cut(text, span)
         if value is None and not piece.strip():
@@ -395,7 +395,7 @@ def test_the_text_at_a_span_is_the_value_at_its_pointer(data: Json, name: str) -
         # A value that goes on in a line further left than it starts stands on its own only inside a list.
         again, _ = parse(piece if isinstance(value, dict | list) else f"-\n {piece}", "b.yaml")
         assert again, piece
-        assert (again[0].data if isinstance(value, dict | list) else again[0].data[0]) == value  # type: ignore[index]
+        assert (again[0].data if isinstance(value, dict | list) else again[0].data[0]) == value
         if pointer and isinstance(pointer[-1], str):
             key = cut(text, source.span(pointer, on_key=True))
             assert parse(f"? {key}\n: 1", "c.yaml")[0][0].data == {pointer[-1]: 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,21 +21,14 @@ from aigw_compile.render.changes import FORMATS, text
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("--exit-code", is_flag=True, help="End with 2 if anything changed.")
 @click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")
-def command(
-    base: str | None,
-    head: str | None,
-    targets: Sequence[TargetChoice],
-    format_: str,
-    exit_code: bool,
-    fail_on: str | None,
-) -> None:
+def command(**asked: Any) -> None:
     """Say what changes between BASE and HEAD: in meaning, and in each target's outputs. Nothing is written.
 
     A side is a spec, a folder with specs, a folder with outputs, or git:REV. BASE is the project's `diff.against` if
     absent, HEAD the specs as they are now.
     """
     try:
-        _run(base, head, targets, format_, exit_code, fail_on)
+        _run(**asked)
     except comparing.SideError as wrong:
         raise click.UsageError(str(wrong)) from None
 

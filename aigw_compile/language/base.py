@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Change = Mapping[str, Sequence[str]]
@@ -72,12 +72,17 @@ Name = Annotated[
     str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", json_schema_extra={"x-aigw-form": "a DNS label"})
 ]
 """Resource and part names."""
+_UNSEEN = (
+    r"\u0000-\u0020\u007f-\u00a0\u00ad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff0-\ufffb"
+)
+"""Controls, spaces, and what is invisible or turns the direction of text: the same in the regular expressions of
+Rust, ECMAScript and Python, which editors and other readers of the schema have."""
 Label = Annotated[
     str,
     Field(
         min_length=1,
         max_length=256,
-        pattern=r"^[!-~\u00a1-\U0010ffff]+$",
+        pattern=rf"^[^{_UNSEEN}]+$",
         json_schema_extra={"x-aigw-form": "a name without spaces"},
     ),
 ]
@@ -85,9 +90,32 @@ Label = Annotated[
 Duration = Annotated[
     str, Field(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", json_schema_extra={"x-aigw-unit": "duration"})
 ]
-Size = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(k|M|G|Ki|Mi|Gi)?$", json_schema_extra={"x-aigw-unit": "size"})]
+_SIZE = r"^[0-9]+(\.[0-9]+)?(k|M|G|Ki|Mi|Gi)?$"
+Size = Annotated[
+    Annotated[str, Field(pattern=_SIZE)] | Annotated[int, Field(ge=1)],
+    WithJsonSchema({"type": ["string", "integer"], "pattern": _SIZE, "minimum": 1, "x-aigw-unit": "size"}),
+]
+"""A Kubernetes quantity of bytes; a bare number is bytes."""
 _HOST = r"([^\s/?#@]*@)?(\[[0-9A-Fa-f:.]+\]|[^\s/?#:@\[\]]+)(:[0-9]{1,5})?"
 Url = Annotated[str, Field(pattern=rf"^https?://{_HOST}(/[^\s?#]*)?$", json_schema_extra={"x-aigw-unit": "url"})]
 """What stands where a port does is a number, so that whoever splits a URL can; rules say what else is wrong with one."""
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_V4 = rf"{_BYTE}(\.{_BYTE}){{3}}"
+_HEX = "[0-9A-Fa-f]{1,4}"
+_V6 = "|".join(
+    [
+        f"({_HEX}:){{7}}{_HEX}",
+        *(f"({_HEX}:){{{n}}}(:{_HEX}){{1,{7 - n}}}" for n in range(1, 7)),
+        f"({_HEX}:){{1,7}}:",
+        f":((:{_HEX}){{1,7}}|:)",
+    ]
+)
+Address = Annotated[
+    str,
+    Field(pattern=f"^({_V4}|{_V6})$", json_schema_extra={"x-aigw-unit": "ip", "examples": ["127.0.0.1"]}),
+]
+"""An IPv4 or IPv6 address to listen on; no names, since nothing is looked up while compiling."""
+COUNT = 9_007_199_254_740_991
+"""Largest whole number that every reader of JSON and Lua keeps as it is (2^53 - 1)."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Pattern = Annotated[str, Field(min_length=1, json_schema_extra={"x-aigw-unit": "re2"})]

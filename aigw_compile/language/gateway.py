@@ -12,6 +12,7 @@ from aigw_compile.language.base import (
     COSMETIC,
     OBSERVED,
     SET,
+    Address,
     Label,
     Later,
     Name,
@@ -33,19 +34,19 @@ Hostname = Annotated[
     str,
     Field(
         pattern=r"^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?$",
-        json_schema_extra={"examples": ["ai.example.com"]},
+        json_schema_extra={"x-aigw-form": "hostname", "examples": ["ai.example.com"]},
     ),
 ]
 
+INT32 = 2**31 - 1
+"""Kubernetes counts replicas in 32 bits."""
 BREAKS = {"added": ["behaviour"], "removed": ["breaking"], "changed": ["breaking"]}
 
 
 class Listener(Strict):
     name: Name = field("Name of the listener.", BREAKS)
-    address: str = field(
-        "Address to listen on.", {"changed": ["behaviour", "security-relaxing"]}, "0.0.0.0", pattern=r"^[0-9A-Fa-f.:]+$"
-    )
-    port: Port = field("Port to listen on.", {"changed": ["breaking"]})
+    address: Address = field("Address to listen on.", {"changed": ["behaviour", "security-relaxing"]}, "0.0.0.0")
+    port: Port = field("Port to listen on.", {"changed": ["breaking"]}, example=8080)
     hostnames: list[Hostname] = field(
         "Host names it answers to; any if absent. `*.example.com` is any name below.",
         {"added": ["behaviour"], "removed": ["breaking"]},
@@ -57,6 +58,7 @@ class Listener(Strict):
         {"changed": ["breaking"]},
         "/",
         example="/ai",
+        extra={"x-aigw-form": "path"},
         pattern=r"^/([A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*/?)?$",
     )
     maxBodySize: Size = field("Largest body of a request.", {"raised": ["behaviour"], "lowered": ["breaking"]}, "10Mi")
@@ -67,7 +69,10 @@ class Listener(Strict):
 
 
 class ApiKeyAuth(Strict):
-    headers: Annotated[list[Annotated[str, Field(pattern="^[A-Za-z0-9-]+$")]], Field(min_length=1)] = field(
+    headers: Annotated[
+        list[Annotated[str, Field(pattern="^[A-Za-z0-9-]+$", json_schema_extra={"examples": ["x-api-key"]})]],
+        Field(min_length=1),
+    ] = field(
         "Headers that may carry the key; the first that is present decides. `authorization` means Bearer.",
         {"added": ["security-relaxing"], "removed": ["breaking"], "changed": ["breaking"]},
         ["authorization", "x-api-key"],
@@ -86,7 +91,7 @@ class Auth(Strict):
     )
 
     apiKey: ApiKeyAuth = field(
-        "API keys of the consumers.",
+        "Consumers identify themselves with an API key; the keys stand at the consumers.",
         {"added": ["security-tightening"], "removed": ["breaking"], "changed": ["behaviour"]},
         unset=True,
     )
@@ -116,7 +121,9 @@ class Auth(Strict):
 
 class ConsumerCredential(Strict):
     apiKey: SecretRef = field(
-        "The consumer's API key.", {"added": ["security-relaxing"], "removed": ["breaking"], "changed": ["breaking"]}
+        "The consumer's API key.",
+        {"added": ["security-relaxing"], "removed": ["breaking"], "changed": ["breaking"]},
+        example={"env": "APP_KEY"},
     )
     basic: Later = later("A user name and password.")
 
@@ -145,11 +152,10 @@ class Consumer(Strict):
 
 
 class Operations(Strict):
-    address: str = field(
+    address: Address = field(
         "Address of /healthz, /readyz and /metrics.",
         {"changed": ["observability", "security-relaxing"]},
         "127.0.0.1",
-        pattern=r"^[0-9A-Fa-f.:]+$",
     )
     port: Port = field("Port of /healthz, /readyz and /metrics.", OBSERVED, 9090)
 
@@ -163,7 +169,15 @@ class Metrics(Strict):
 
 
 class Otlp(Strict):
-    endpoint: Url = field("Base address of an OTLP/HTTP collector.", OBSERVED, example="http://otel-collector:4318")
+    endpoint: Url = field(
+        "Base address of an OTLP/HTTP collector.",
+        {
+            "added": ["observability", "data-residency"],
+            "removed": ["observability"],
+            "changed": ["observability", "data-residency"],
+        },
+        example="http://otel-collector:4318",
+    )
     sampling: float = field(
         "Share of the requests that is traced, 0 to 1.",
         {"raised": ["cosmetic"], "lowered": ["observability"]},
@@ -195,8 +209,10 @@ class Observability(Strict):
 
 
 class Autoscaling(Strict):
-    minReplicas: int = field("Fewest replicas.", {"raised": ["cost"], "lowered": ["availability"]}, 1, ge=1)
-    maxReplicas: int = field("Most replicas.", {"raised": ["cost"], "lowered": ["availability"]}, ge=1)
+    minReplicas: int = field("Fewest replicas.", {"raised": ["cost"], "lowered": ["availability"]}, 1, ge=1, le=INT32)
+    maxReplicas: int = field(
+        "Most replicas.", {"raised": ["cost"], "lowered": ["availability"]}, ge=1, le=INT32, example=10
+    )
     targetCPUUtilization: int = field(
         "Percent of the requested CPU to aim at.", {"raised": ["availability"], "lowered": ["cost"]}, 80, ge=1, le=100
     )
@@ -215,6 +231,7 @@ class Deployment(Strict):
         {"raised": ["cost"], "lowered": ["availability"], "added": ["behaviour"], "removed": ["behaviour"]},
         unset=True,
         ge=1,
+        le=INT32,
     )
     autoscaling: Autoscaling = field("Replicas by load.", AVAILABILITY, unset=True)
     resources: Later = later("CPU and memory.")
@@ -239,14 +256,23 @@ class Spec(Strict):
         "Where clients call.", BREAKS, [{"name": "public", "port": 8080}], extra=keyed()
     )
     vaults: list[Vault] = field("Where secrets are kept.", BEHAVIOUR, unset=True, extra=keyed())
-    providers: Annotated[list[Provider], Field(min_length=1)] = field("Who answers.", BEHAVIOUR, extra=keyed())
+    providers: Annotated[list[Provider], Field(min_length=1)] = field(
+        "Who answers.",
+        {"added": ["behaviour"], "removed": ["behaviour", "availability"], "changed": ["behaviour"]},
+        example=[{"name": "openai", "type": "openai", "auth": {"apiKey": {"env": "OPENAI_API_KEY"}}}],
+        extra=keyed(),
+    )
     models: Annotated[list[Model], Field(min_length=1)] = field(
-        "What clients call.", {"added": ["behaviour"], "removed": ["breaking"], "changed": ["behaviour"]}, extra=keyed()
+        "What clients call.",
+        {"added": ["behaviour"], "removed": ["breaking"], "changed": ["behaviour"]},
+        example=[{"name": "chat", "targets": [{"provider": "openai", "model": "gpt-4o-mini"}]}],
+        extra=keyed(),
     )
     auth: Auth = field(
         "How clients identify themselves.",
         {"added": ["security-tightening"], "removed": ["security-relaxing"], "changed": ["security-relaxing"]},
         unset=True,
+        example={"apiKey": {}},
     )
     consumerGroups: list[ConsumerGroup] = field("Groups of consumers.", BEHAVIOUR, unset=True, extra=keyed())
     consumers: list[Consumer] = field(
@@ -269,5 +295,5 @@ class AIGateway(Strict):
 
     apiVersion: Literal["aigw.dev/v1alpha1"] = field("Version of the language.", COSMETIC)
     kind: Literal["AIGateway"] = field("Kind of document.", COSMETIC)
-    metadata: Metadata = field("Name and labels.", COSMETIC)
+    metadata: Metadata = field("Name and labels.", COSMETIC, example={"name": "support"})
     spec: Spec = field("The gateway.", BEHAVIOUR)

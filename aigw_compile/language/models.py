@@ -68,8 +68,8 @@ class Target(Strict):
 
 
 class Backoff(Strict):
-    base: Duration = field("Pause before the first further try.", LONGER, "250ms")
-    max: Duration = field("Longest pause.", LONGER, "2s")
+    base: Duration = field("Pause before the first further try, a duration.", LONGER, "250ms")
+    max: Duration = field("Longest pause, a duration.", LONGER, "2s")
 
 
 class Retries(Strict):
@@ -88,7 +88,7 @@ class Retries(Strict):
 
 class StaticResponse(Strict):
     status: int = field("Status of the answer.", BEHAVIOUR, 200, ge=200, le=599)
-    content: str = field("Text of the answer.", BEHAVIOUR, min_length=1)
+    content: str = field("Text of the answer.", BEHAVIOUR, min_length=1, example="A person will answer soon.")
 
 
 class Fallback(Strict):
@@ -109,27 +109,30 @@ class Timeouts(Strict):
     request: Duration = field("For everything.", LONGER, "10m")
 
 
-class Who(Strict):
+OPENS = {"added": ["security-relaxing"], "removed": ["security-tightening", "breaking"]}
+SHUTS = {"added": ["security-tightening", "breaking"], "removed": ["security-relaxing"]}
+
+
+class Allowed(Strict):
+    """Some callers, by group or by name."""
+
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    groups: list[Label] = field(
-        "Names of consumer groups.",
-        {"added": ["security-relaxing"], "removed": ["security-tightening", "breaking"]},
-        unset=True,
-        extra=SET,
-    )
-    consumers: list[Name] = field(
-        "Names of consumers.",
-        {"added": ["security-relaxing"], "removed": ["security-tightening", "breaking"]},
-        unset=True,
-        extra=SET,
-    )
+    groups: list[Label] = field("Names of consumer groups.", OPENS, unset=True, extra=SET)
+    consumers: list[Name] = field("Names of consumers.", OPENS, unset=True, extra=SET)
 
     @model_validator(mode="after")
-    def _somebody(self) -> Who:
+    def _somebody(self) -> Allowed:
         if not self.model_fields_set:
             raise ValueError("groups or consumers")
         return self
+
+
+class Denied(Allowed):
+    """The same, but one more of them closes a door where in allow it opens one."""
+
+    groups: list[Label] = field("Names of consumer groups.", SHUTS, unset=True, extra=SET)
+    consumers: list[Name] = field("Names of consumers.", SHUTS, unset=True, extra=SET)
 
 
 class Access(Strict):
@@ -137,7 +140,7 @@ class Access(Strict):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    allow: Who = field(
+    allow: Allowed = field(
         "Only these may call.",
         {
             "added": ["security-tightening", "breaking"],
@@ -146,7 +149,7 @@ class Access(Strict):
         },
         unset=True,
     )
-    deny: Who = field(
+    deny: Denied = field(
         "These may not call.",
         {
             "added": ["security-tightening", "breaking"],
@@ -178,9 +181,16 @@ class Model(Strict):
         extra={**SET, "x-aigw-later-values": ["responses", "embeddings", "completions", "images", "audio", "rerank"]},
     )
     targets: Annotated[list[Target], Field(min_length=1)] = field(
-        "Who answers.", {"added": ["behaviour"], "removed": ["availability"], "changed": ["behaviour"]}, extra=keyed()
+        "Who answers.",
+        {"added": ["behaviour", "cost", "data-residency"], "removed": ["availability"], "changed": ["behaviour"]},
+        example=[{"provider": "openai", "model": "gpt-4o-mini"}],
+        extra=keyed(),
     )
-    retries: Retries = field("Further tries inside one priority.", AVAILABILITY, unset=True)
+    retries: Retries = field(
+        "Further tries inside one priority.",
+        {"added": ["availability", "cost"], "removed": ["availability"], "changed": ["availability"]},
+        unset=True,
+    )
     fallback: Fallback = field("When the next priority is tried, and the last resort.", AVAILABILITY, unset=True)
     timeouts: Timeouts = field("How long things may take.", AVAILABILITY, unset=True)
     access: Access = field(

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, model_validator
 
-from aigw_compile.language.base import ATOMIC, BEHAVIOUR, SET, Later, Name, Pattern, Strict, field, keyed, later
+from aigw_compile.language.base import ATOMIC, BEHAVIOUR, COUNT, SET, Later, Name, Pattern, Strict, field, keyed, later
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 TIGHTENS = {"added": ["security-tightening"], "removed": ["security-relaxing"], "changed": ["security-relaxing"]}
@@ -39,7 +39,7 @@ class PromptGuard(Strict):
 
 class Message(Strict):
     role: Literal["system", "developer", "user", "assistant"] = field("Who says it.", BEHAVIOUR)
-    content: str = field("What is said.", BEHAVIOUR, min_length=1)
+    content: str = field("What is said.", BEHAVIOUR, min_length=1, example="Answer in one sentence.")
 
 
 class PromptDecorator(Strict):
@@ -54,7 +54,7 @@ class Limit(Strict):
 
     model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["requests"]}, {"required": ["tokens"]}]})
 
-    name: Name = field("Name of the limit.", BEHAVIOUR)
+    name: Name = field("Name of the limit.", BEHAVIOUR, example="rpm")
     by: list[Literal["gateway", "consumer", "group", "model"]] = field(
         "What has a counter of its own; by default where the limit stands, at a group each member.",
         {"added": ["cost"], "removed": ["breaking"], "changed": ["cost"]},
@@ -63,25 +63,32 @@ class Limit(Strict):
         extra={**SET, "x-aigw-later-values": ["ip", "header:"]},
     )
     per: Literal["second", "minute", "hour", "day", "week", "month"] = field(
-        "The window.", {"changed": ["cost"], "added": ["cost"], "removed": ["cost"]}
+        "The window.",
+        {"changed": ["breaking", "cost"], "added": ["breaking"], "removed": ["cost"]},
+        example="minute",
     )
     requests: int = field(
         "Requests in a window.",
         {"raised": ["cost"], "lowered": ["breaking"], "added": ["breaking"], "removed": ["cost"]},
         unset=True,
         ge=1,
+        le=COUNT,
+        example=60,
     )
     tokens: int = field(
         "Tokens in a window, prompts and answers.",
         {"raised": ["cost"], "lowered": ["breaking"], "added": ["breaking"], "removed": ["cost"]},
         unset=True,
         ge=1,
+        le=COUNT,
+        example=20000,
     )
     reserveOutput: int = field(
         "Tokens reserved for the answer of a request that names no cap.",
         {"raised": ["breaking"], "lowered": ["cost"], "added": ["behaviour"], "removed": ["behaviour"]},
         1024,
         ge=0,
+        le=COUNT,
     )
     cost: Later = later("US dollars in a window.")
     concurrent: Later = later("Requests at the same time.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from aigw_compile.language.base import BEHAVIOUR, Later, Name, Strict, Url, field, later
+from aigw_compile.language.base import Later, Name, Strict, Url, field, later
 from aigw_compile.language.secrets import MOVED, SecretRef
 
 LATER_TYPES = [
@@ -48,7 +48,12 @@ class Provider(Strict):
         unset=True,
         example="http://vllm.internal:8000/v1",
     )
-    auth: ProviderAuth = field("How the gateway identifies itself to the provider.", BEHAVIOUR, unset=True)
+    auth: ProviderAuth = field(
+        "How the gateway identifies itself to the provider.",
+        MOVED,
+        unset=True,
+        example={"apiKey": {"env": "OPENAI_API_KEY"}},
+    )
     headers: Later = later("Further headers to send.")
     tls: Later = later("CA, server name and client certificate.")
     egressProxy: Later = later("A proxy on the way to the provider.")

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, model_validator
 
-from aigw_compile.language.base import AVAILABILITY, BEHAVIOUR, Duration, Later, Name, Strict, Url, field, later
+from aigw_compile.language.base import BEHAVIOUR, Duration, Later, Name, Strict, Url, field, later
 
 MOVED = {"added": ["behaviour"], "removed": ["breaking"], "changed": ["behaviour"]}
 FORMS = ("env", "file", "vault", "kubernetes")
@@ -125,11 +125,25 @@ class Vault(Strict):
         "Kind of vault.", BEHAVIOUR, extra={"x-aigw-later-values": ["gcp", "azure"]}
     )
     env: EnvVault = field("Settings of type env.", BEHAVIOUR, unset=True)
-    aws: AwsVault = field("Settings of type aws (Secrets Manager).", BEHAVIOUR, unset=True)
-    hashicorp: HashicorpVault = field("Settings of type hashicorp.", BEHAVIOUR, unset=True)
+    aws: AwsVault = field(
+        "Settings of type aws (Secrets Manager).", BEHAVIOUR, unset=True, example={"region": "eu-west-1"}
+    )
+    hashicorp: HashicorpVault = field(
+        "Settings of type hashicorp.", BEHAVIOUR, unset=True, example={"address": "https://vault.internal:8200"}
+    )
     gcp: Later = later("Settings of type gcp (Secret Manager).")
     azure: Later = later("Settings of type azure (Key Vault).")
-    refresh: Duration = field("How often secrets are read again.", AVAILABILITY, unset=True, example="5m")
+    refresh: Duration = field(
+        "How often secrets are read again.",
+        {
+            "raised": ["availability"],
+            "lowered": ["behaviour"],
+            "added": ["availability"],
+            "removed": ["availability"],
+        },
+        unset=True,
+        example="5m",
+    )
     configRef: Later = later("A part to take settings from.")
 
     @model_validator(mode="after")

@@ -16,6 +16,8 @@ _WIDE: Final = 120
 _FAR: Final = 2_000
 _TAB: Final = 4
 _PAINT: Final = {Severity.ERROR: "1;31", Severity.WARNING: "1;33", Severity.HINT: "1;36"}
+_NOT_SHOWN: Final = frozenset({"AIG1013"})
+"""Findings about something that stands where a secret is named: no code frame shows it, whatever it looks like."""
 _BOLD, _DIM, _GREEN = "1", "2", "1;32"
 _LINES: Final = re.compile("\r\n|\r|\n")
 # What would move the cursor, ring the bell or reorder the line: shown as one replacement character.
@@ -25,9 +27,24 @@ _HARMFUL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u2
 def render(diagnostics: Sequence[Diagnostic], texts: Mapping[str, str], *, colour: bool = False) -> str:
     """Return the findings with code frames, and a last line that counts them."""
     paint = _painted if colour else _plain
-    files = {file: _File(text) for file, text in texts.items()}
+    hidden = [d.span for d in diagnostics if d.span and d.code in _NOT_SHOWN]
+    files = {file: _File(_starred(text, [s for s in hidden if s.file == file])) for file, text in texts.items()}
     blocks = ["\n".join(_block(clean(d), files, paint)) for d in ordered(diagnostics)]
     return scrub("\n\n".join([*blocks, _count(diagnostics, paint)])) + "\n"
+
+
+def _starred(text: str, spans: Sequence[Span]) -> str:
+    """Return the text with a star for every letter of `spans`, so that all columns stay what they are."""
+    if not spans:
+        return text
+    parts = re.split("(\r\n|\r|\n)", text)  # lines at the even places, their ends between them
+    for span in spans:
+        for number in range(span.line, min(span.end_line, len(parts) // 2 + 1) + 1):
+            line = parts[2 * number - 2]
+            start = span.column - 1 if number == span.line else 0
+            end = span.end_column - 1 if number == span.end_line else len(line)
+            parts[2 * number - 2] = line[:start] + "*" * (min(end, len(line)) - start) + line[end:]
+    return "".join(parts)
 
 
 _Paint = Callable[[str, str], str]

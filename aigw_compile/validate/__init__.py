@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer
-from aigw_compile.schema import document_schema, follow
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, value_at
+from aigw_compile.schema import document_schema, field, follow, general
 from aigw_compile.validate.codes import CODES
-from aigw_compile.validate.words import WORDS, other
+from aigw_compile.validate.words import WORDS, other, wrong_type
 
 __all__ = ["CODES", "validate", "validate_project"]
 
+_LANGUAGE = "aigateway.schema.json"
+
 
 def validate(data: Json) -> list[Diagnostic]:
-    """Return every place where a document does not fit the language, sorted; [] if it fits."""
-    return _findings(data, "aigateway.schema.json")
+    """Return every place where a document does not fit the language, sorted by place; [] if it fits.
+
+    Places are relative to the root of the document. What stands where a credential is named is in no message.
+    """
+    return _findings(data, _LANGUAGE)
 
 
 def validate_project(data: Json) -> list[Diagnostic]:
@@ -40,29 +45,89 @@ def _findings(data: Json, name: str) -> list[Diagnostic]:
         schema = _parent(root, tuple(error.schema_path))
         for finding in WORDS.get(error.kind.name, other)(error, at, schema, data):
             found.setdefault((finding.at, finding.on_key, finding.code), finding)
-    return sorted(_alone(found.values()), key=lambda d: (tuple(map(str, d.at)), d.code, d.message))
+    if name == _LANGUAGE and _has_floats(data):
+        for finding in _whole_numbers(data):
+            found.setdefault((finding.at, finding.on_key, finding.code), finding)
+    return sorted(_alone(list(found.values()), data), key=_place)
+
+
+def _place(d: Diagnostic) -> tuple[tuple[tuple[bool, int, str], ...], str, str]:
+    steps = tuple((isinstance(s, str), 0, s) if isinstance(s, str) else (False, s, "") for s in d.at)
+    return steps, d.code, d.message
+
+
+def _has_floats(data: Json) -> bool:
+    rest: list[Any] = [data]
+    while rest:
+        value = rest.pop()
+        kind = type(value)
+        if kind is dict:
+            rest.extend(value.values())
+        elif kind is list:
+            rest.extend(value)
+        elif kind is float:
+            return True
+    return False
+
+
+def _whole_numbers(data: Json) -> Iterator[Diagnostic]:
+    """JSON Schema takes 8080.0 for a whole number; what reads the outputs does not, and nothing is converted."""
+    rest: list[tuple[Pointer, Any]] = [((), data)]
+    while rest:
+        at, value = rest.pop()
+        if isinstance(value, dict):
+            rest += [((*at, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            rest += [((*at, index), inner) for index, inner in enumerate(value)]
+        elif isinstance(value, float) and value.is_integer():
+            schema = field(general(at)) or {}
+            wanted = schema.get("type")
+            kinds = wanted if isinstance(wanted, list) else [str(wanted)]
+            if "integer" in kinds and "number" not in kinds:
+                yield wrong_type(kinds, at, schema, data)
 
 
 _FINAL = frozenset({"AIG1009", "AIG1010", "AIG1011", "AIG1012", "AIG1013"})
 """Codes that say all there is to say of a place."""
+_ORDER = ("AIG1003", "AIG1006", "AIG1005", "AIG1004")
+"""Of these only the first stands at one place: text of a wrong type has no form, and empty text no pattern."""
 
 
-def _alone(findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
-    """One fault, one finding: drop what only follows from another finding at the same place."""
-    listed = list(findings)
-    final = {d.at for d in listed if d.code in _FINAL}
-    typed = {d.at for d in listed if d.code == "AIG1003"}
+def _alone(listed: list[Diagnostic], data: Json) -> Iterator[Diagnostic]:
+    """One fault, one finding: drop what only follows from another finding at the same place, or right above it."""
+    part = next((d for d in listed if d.at == ("kind",) and d.code == "AIG1009"), None)
+    if part:
+        yield part  # a document of another kind fits nowhere else
+        return
+    codes: dict[Pointer, set[str]] = {}
+    for d in listed:
+        codes.setdefault(d.at, set()).add(d.code)
     guessed = {
         (d.at[:-1], word) for d in listed if d.code == "AIG1001" for word in re.findall(r'mean "(\w+)"', d.message)
     }
     for d in listed:
-        if d.code not in _FINAL and (d.at in final or (d.at in typed and d.code != "AIG1003")):
+        here = codes[d.at]
+        if d.code not in _FINAL and here & _FINAL:
+            continue
+        if d.code != "AIG1003" and d.code not in _FINAL and "AIG1003" in here:
+            continue
+        if d.code in _ORDER and here.intersection(_ORDER[: _ORDER.index(d.code)]):
             continue
         missing = re.match(r"`(\w+)` is missing", d.message) if d.code == "AIG1002" else None
         if missing and (d.at, missing[1]) in guessed:
             continue
-        if d.code == "AIG1008" and any(o.code == "AIG1002" and o.at == d.at for o in listed):
+        partner = re.search(r"goes with `(\w+)`", d.message) if d.code == "AIG1008" else None
+        if partner and (d.at[:-1], partner[1]) in guessed:
             continue
+        if d.code == "AIG1008" and "AIG1002" in here:
+            continue
+        if d.code == "AIG1008" and any(
+            "AIG1008" in codes.get((*d.at, key), ()) for key in ("key", "property", "version")
+        ):
+            continue
+        kind = (*d.at[:-1], "type")
+        if d.code == "AIG1009" and d.on_key and "AIG1009" in codes.get(kind, ()) and value_at(kind, data) == d.at[-1]:
+            continue  # the block of a type that is not there yet
         yield d
 
 

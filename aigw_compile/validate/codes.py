@@ -68,7 +68,8 @@ CODES: Mapping[str, tuple[str, str, str]] = {
         "error",
         "a secret, or anything else, where a SecretRef belongs",
         "A credential is never written down. A SecretRef names the place where it is: `{env: NAME}`, `{file: /path}`, "
-        "`{vault: NAME, key: PATH}` or `{kubernetes: {name: SECRET, key: KEY}}`.",
+        "`{vault: NAME, key: PATH}` or `{kubernetes: {name: SECRET, key: KEY}}`. What stands in its place is shown in no "
+        "message and no line of code, whatever it looks like: it may be the secret. If it is, revoke it.",
     ),
 }
 

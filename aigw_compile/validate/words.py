@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, did_you_mean, named, nearest, value_at
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, did_you_mean, nearest, value_at
 from aigw_compile.mask import looks_secret, shown
-from aigw_compile.schema import document_schema, field, follow, general
+from aigw_compile.schema import field, follow, general
+from aigw_compile.validate import right
 from aigw_compile.validate.codes import MISPLACED
+from aigw_compile.validate.places import home, in_secret, marked, may_be_secret, names, quotable, where
 
 TYPES = {
     "string": "text",
@@ -21,6 +25,7 @@ TYPES = {
     "object": "a map",
     "null": "null",
 }
+SECRETREF = "write {env: NAME}, {file: /path}, {vault: NAME, key: PATH} or {kubernetes: {name: SECRET, key: KEY}}"
 
 
 def _error(code: str, message: str, at: Pointer, hint: str = "", *, on_key: bool = False) -> Diagnostic:
@@ -29,274 +34,263 @@ def _error(code: str, message: str, at: Pointer, hint: str = "", *, on_key: bool
 
 def _unknown(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     known = schema.get("properties", {})
-    for key in error.kind.unexpected:
-        usable = [k for k, v in known.items() if not _marked(v)]
-        likely = None if key in MISPLACED and MISPLACED[key] not in usable else nearest(key, usable)
-        word = "a field" if looks_secret(key) else f"`{key}`"
-        where = named(at, data) or "the document"
-        if likely:
-            yield _error("AIG1001", f'{word} is no field of {where}; did you mean "{likely}"?', (*at, key), on_key=True)
-            continue
-        place = MISPLACED.get(key) or _elsewhere(key)
-        hint = f"`{key}` belongs under `{place}`" if place else f"known here: {', '.join(sorted(usable))}"
-        yield _error("AIG1001", f"{word} is no field of {where}", (*at, key), hint, on_key=True)
+    usable = tuple(k for k, v in known.items() if not marked(v))
+    holder = value_at(at, data)
+    for number, key in enumerate(error.kind.unexpected):
+        inside = holder.get(key) if isinstance(holder, dict) else None
+        likely = MISPLACED[key] if MISPLACED.get(key) in usable else None if key in MISPLACED else _near(key, usable)
+        word = "this key" if looks_secret(key) else f"`{_clipped(key)}`"
+        if key == "$patch":
+            yield _error("AIG1009", "`$patch` is not in this version yet", (*at, key), "write the result", on_key=True)
+        elif likely:
+            message = f'{word} is no field of {where(at, data)}; did you mean "{likely}"?'
+            yield _error("AIG1001", message, (*at, key), on_key=True)
+        elif schema.get("x-aigw-secret") and inside is None:  # {apiKey: {hunter2}}: the key may be the credential
+            yield _not_a_reference(at)
+        else:
+            of_spec = isinstance(data, dict) and "spec" in data
+            place = MISPLACED.get(key) or (home(key, schema) if of_spec else None)
+            hint = f"`{key}` belongs under `{place}`" if place else f"known here: {', '.join(sorted(usable))}"
+            if not place and of_spec and number < 50 and len(key) > 4 and (like := _near(key, names())):
+                hint = f"perhaps `{home(like, schema)}` is meant; {hint}"
+            yield _error("AIG1001", f"{word} is no field of {where(at, data)}", (*at, key), hint, on_key=True)
 
 
-def _marked(schema: Any) -> bool:
-    return isinstance(schema, dict) and bool(schema.get("x-aigw-later") or schema.get("x-aigw-reserved"))
+_near = lru_cache(4096)(nearest)
+_meant = lru_cache(4096)(did_you_mean)
 
 
-@cache
-def _homes() -> Mapping[str, str]:
-    """Field -> the shortest path in the language where a field of that name stands."""
-    homes: dict[str, str] = {}
-
-    def walk(schema: Any, path: str, seen: tuple[int, ...]) -> None:
-        node = follow(schema)
-        if id(node.get("properties")) in seen:
-            return
-        for key, inner in node.get("properties", {}).items():
-            if _marked(inner):
-                continue
-            place = f"{path}.{key}" if path else key
-            if key not in homes or place.count(".") < homes[key].count("."):
-                homes[key] = place
-            resolved = follow(inner)
-            tail = "[]" if "items" in resolved else ""
-            walk(resolved.get("items", resolved), place + tail, (*seen, id(node.get("properties"))))
-
-    walk(document_schema()["properties"]["spec"], "", ())
-    return homes
-
-
-def _elsewhere(key: str) -> str | None:
-    homes = _homes()
-    return homes.get(key)
+def _clipped(key: str) -> str:
+    return shown(key)[1:-1].replace("`", "'")
 
 
 def _required(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     key = error.kind.property
+    for held, needed in schema.get("dependentRequired", {}).items():
+        value = value_at(at, data)
+        if error.schema_path[-1] == "dependentRequired" and key in needed and isinstance(value, dict) and held in value:
+            if held != "vault":
+                hint = (
+                    "delete it, or name the vault" if set(value) & {"env", "file", "kubernetes"} else f"add {key}: NAME"
+                )
+                yield _error("AIG1008", f"`{held}` goes with `{key}`", (*at, held), hint, on_key=True)
+                continue
+            yield from _missing(key, at, schema, data)
+    if error.schema_path[-1] != "dependentRequired":
+        yield from _missing(key, at, schema, data)
+
+
+def _missing(key: str, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     holder = schema if key in schema.get("properties", {}) else field(general(at)) or {}
-    given = follow(holder.get("properties", {}).get(key, {}))
-    described = given.get("description", "")
-    likely = given.get("const") or (given.get("examples") or given.get("enum") or [None])[0]
-    hint = (
-        f"{key}: {described}" + (f" For example `{key}: {likely}`." if likely is not None else "") if described else ""
-    )
-    yield _error("AIG1002", f"`{key}` is missing in {named(at, data) or 'the document'}", at, hint)
+    wanted = follow(holder.get("properties", {}).get(key, {}))
+    described, example = wanted.get("description", ""), right.example(key, wanted)
+    hint = f"{key}: {described}" + (f" For example `{example}`." if example else "") if described else ""
+    yield _error("AIG1002", f"`{key}` is missing in {where(at, data)}", at, hint)
 
 
 def _type(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
+    yield wrong_type(list(error.kind.types), at, schema, data)
+
+
+def wrong_type(wanted: list[str], at: Pointer, schema: Mapping[str, Any], data: Json) -> Diagnostic:
+    """Return what is said of a value of another type than its field's."""
     value = value_at(at, data)
     if value is None:
-        yield _null(at)
-        return
-    if schema.get("x-aigw-secret"):
-        yield _error("AIG1013", f"{_name(at)} takes a SecretRef, never the secret itself", at, SECRETREF)
-        return
-    wanted = " or ".join(TYPES.get(t, t) for t in error.kind.types)
-    found = f"{TYPES.get(_json_type(value), 'something else')}"
-    quoted = "" if isinstance(value, (dict, list)) else f" ({shown(value)})"
-    hint = ""
-    example = (schema.get("examples") or schema.get("enum") or [schema.get("default")])[0]
-    if "array" in error.kind.types and not isinstance(value, (dict, list)):
-        hint = f"write a list: [{shown(value)}]"
-    elif "string" in error.kind.types and isinstance(value, (bool, int, float)):
-        hint = _unit(value, schema) or f'write it in quotes: "{shown(value)}"'
-    elif "integer" in error.kind.types and isinstance(value, str) and re.fullmatch(r"\d+", value):
-        hint = f"write it without quotes: {value}"
-    elif example is not None:
-        hint = f"for example {shown(example)}"
-    yield _error("AIG1003", f"{_name(at)} takes {wanted}, not {found}{quoted}", at, hint)
+        return _null(at, data)
+    may_show = quotable(at)
+    if may_be_secret(at) and (schema.get("x-aigw-secret") or isinstance(value, (str, int, float))):
+        return _not_a_reference(at)
+    if isinstance(value, float) and not math.isfinite(value):
+        return _error("AIG1003", f"{_name(at)} cannot be {value}", at)
+    kind = " or ".join(TYPES.get(t, t) for t in wanted)
+    found = TYPES[_json_type(value)]
+    quoted = f" ({shown(value)})" if may_show and not isinstance(value, (dict, list)) else ""
+    found = f"{shown(value)}" if isinstance(value, float) and wanted == ["integer"] else found + quoted
+    key = str(next((step for step in reversed(at) if isinstance(step, str)), ""))
+    hint = right.shape(key, value, wanted, schema, may_show)
+    return _error("AIG1003", f"{_name(at)} takes {kind}, not {found}", at, hint)
 
 
-SECRETREF = "write {env: NAME}, {file: /path}, {vault: NAME, key: PATH} or {kubernetes: {name: SECRET, key: KEY}}"
+def _not_a_reference(at: Pointer) -> Diagnostic:
+    """What stands where a credential is named is not shown, whatever it looks like."""
+    hint = SECRETREF
+    if "auth" in at and at[:2] == ("spec", "auth"):
+        hint = "write `auth: {apiKey: {}}`; the keys of clients stand at the consumers, as SecretRefs"
+    elif at[-1:] == ("credentials",) or at[-2:-1] == ("credentials",):
+        hint = "write credentials: [{apiKey: {env: NAME}}]; instead of env a file, vault or kubernetes"
+    elif at[-1:] == ("auth",):
+        hint = "write auth: {apiKey: {env: NAME}}; instead of env a file, vault or kubernetes"
+    message = f"{_name(at)} takes a SecretRef, never the secret itself"
+    if in_secret(at[:-1]):
+        message = f"{_name(at)} names the place of a secret; what stands here cannot be a name, and is not shown"
+    elif not in_secret(at):
+        message = f"{_name(at)} holds SecretRefs, never the secret itself"
+        message = f"{_name(at)} takes a map, never a secret" if at[:2] == ("spec", "auth") else message
+    return _error("AIG1013", message, at, hint)
 
 
-def _unit(value: Any, schema: dict[str, Any]) -> str:
-    return f"a duration has a unit: {value}s" if schema.get("x-aigw-unit") == "duration" else ""
-
-
-def _null(at: Pointer) -> Diagnostic:
-    return _error("AIG1011", f"{_name(at)} is null, which is not the same as leaving it out", at, "delete the line")
+def _null(at: Pointer, data: Json) -> Diagnostic:
+    above = field(general(at[:-1])) or {}
+    needed = not at or at[-1] in above.get("required", ())
+    schema = field(general(at)) or {}
+    example = right.example(str(at[-1]), schema) if at and isinstance(at[-1], str) else ""
+    hint = "delete the line" if not needed else f"write a value: {example}" if example else "write a value"
+    message = (
+        f"{_name(at)} is empty (null)" if needed else f"{_name(at)} is null, which is not the same as leaving it out"
+    )
+    return _error("AIG1011", message, at, hint)
 
 
 def _enum(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     value = value_at(at, data)
-    options = [str(o) for o in (error.kind.options if error.kind.name == "enum" else [error.kind.expected_value])]
-    holder = schema if "x-aigw-later-values" in schema else _above(at)
+    options = tuple(str(o) for o in (error.kind.options if error.kind.name == "enum" else [error.kind.expected_value]))
+    holder = schema if "x-aigw-later-values" in schema else field(general(at[:-1])) or {}
     coming = [str(v) for v in holder.get("x-aigw-later-values", ())]
+    key = str(next((step for step in reversed(at) if isinstance(step, str)), ""))
+    meant = right.ENUMS.get(key, {}).get(str(value).lower())
     if value is None:
-        yield _null(at)
+        yield _null(at, data)
     elif at in (("apiVersion",), ("kind",)):
         yield from _head(at, value, options)
-    elif any(str(value) == c or (c.endswith(":") and str(value).startswith(c)) for c in coming):
-        yield _error(
-            "AIG1009",
-            f"{_name(at)} {shown(value)} is not in this version yet",
-            at,
-            f"this version has: {', '.join(options)}",
-        )
     elif isinstance(value, (dict, list)):
         yield _error("AIG1003", f"{_name(at)} takes one of {', '.join(options)}, not {TYPES[_json_type(value)]}", at)
+    elif any(str(value) == c or (c.endswith(":") and str(value).startswith(c)) for c in coming):
+        hint = f"this version has: {', '.join(options)}"
+        yield _error("AIG1009", f"{_name(at)} {shown(value)} is not in this version yet", at, hint)
     elif at[-1:] == ("anonymous",):
         yield _error("AIG1004", "anonymous is true, or left out", at, "delete the line and choose apiKey instead")
+    elif meant in options:
+        hint = f'did you mean "{meant}"? (known: {", ".join(sorted(options))})'
+        yield _error("AIG1004", f"{_name(at)} cannot be {shown(value)}", at, hint)
     else:
-        yield _error("AIG1004", f"{_name(at)} cannot be {shown(value)}", at, did_you_mean(str(value), options))
+        hint = _meant(value, options) if isinstance(value, str) else f"known: {', '.join(options)}"
+        yield _error("AIG1004", f"{_name(at)} cannot be {shown(value) if quotable(at) else 'this'}", at, hint)
 
 
-def _above(at: Pointer) -> dict[str, Any]:
-    return field(general(at[:-1])) or {}
-
-
-def _head(at: Pointer, value: Json, options: list[str]) -> Iterator[Diagnostic]:
+def _head(at: Pointer, value: Json, options: tuple[str, ...]) -> Iterator[Diagnostic]:
     if value == "AIGatewayConfig":
-        yield _error("AIG1009", "parts (kind AIGatewayConfig) are not in this version yet", at)
+        yield _error(
+            "AIG1009", "parts (kind AIGatewayConfig) are not in this version yet", at, "write it into the gateway"
+        )
         return
     yield _error("AIG1012", f"unknown {at[0]} {shown(value)}", at, f"write `{at[0]}: {options[0]}`")
 
 
 def _pattern(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
-    value = str(value_at(at, data))
-    unit, form = schema.get("x-aigw-unit"), schema.get("x-aigw-form")
-    if unit == "duration":
-        number = re.fullmatch(r"(\d+)(\.\d+)?\s*(\w*)", value)
-        hint = (
-            f"write {number[1]}s" if number and not number[3] and not number[2] else "write it like 250ms, 30s or 1h30m"
-        )
-        yield _error("AIG1005", f"{_name(at)} {shown(value)} is no duration", at, hint)
-    elif unit == "size":
-        yield _error("AIG1005", f"{_name(at)} {shown(value)} is no size", at, "write it like 512Ki, 10Mi or 1Gi")
-    elif unit == "url":
-        hint = (
-            f"write http://{value} or https://{value}"
-            if "://" not in value and not looks_secret(value)
-            else "write http://HOST:PORT/PATH or https://HOST/PATH, without ? and #"
-        )
-        yield _error("AIG1005", f"{_name(at)} {shown(value)} is no address", at, hint)
-    elif form:
-        fixed = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")[:63].rstrip("-")
-        label = form == "a DNS label"
-        hint = (
-            "lower case letters, digits and `-`" + (f', such as "{fixed}"' if fixed else "")
-            if label
-            else "no spaces, 1 to 256 characters"
-        )
-        yield _error("AIG1005", f"{_name(at)} {shown(value)} is not {form}", at, hint)
+    value = value_at(at, data)
+    if in_secret(at):
+        hint = right.example(str(at[-1]), schema)
+        yield _not_a_reference(at)._replace(hint=f"for example {{{hint}}}" if hint else SECRETREF)
+        return
+    said = f"{_name(at)} {shown(value)}" if quotable(at) else _name(at)
+    unit = schema.get("x-aigw-unit") or schema.get("x-aigw-form")
+    if value == "":
+        yield _error("AIG1005", f"{_name(at)} is empty", at, right.example(str(at[-1]), schema) or "delete the line")
+    elif unit in right.FORMS:
+        what, propose = right.FORMS[unit]
+        yield _error("AIG1005", f"{said} {what}", at, propose(value))
     else:
         example = (schema.get("examples") or [None])[0]
         hint = f"for example {example}" if example else f"it must match {error.kind.pattern}"
-        yield _error("AIG1005", f"{_name(at)} {shown(value)} is not in the right form", at, hint)
+        yield _error("AIG1005", f"{said} is not in the right form", at, hint)
 
 
 def _bound(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     value = value_at(at, data)
     if isinstance(value, (int, float)):
         low, high = schema.get("minimum"), schema.get("maximum")
-        span = (
-            f"{low} to {high}"
-            if low is not None and high is not None
-            else f"{low} or more"
-            if low is not None
-            else f"{high} or less"
-        )
-        yield _error("AIG1006", f"{_name(at)} is {value}; it must be {span}", at)
+        both = low is not None and high is not None and high < 2**31 - 1
+        open_ended = f"{low} or more" if low is not None and (high is None or value < low) else f"{high} or less"
+        share = high == 1 and value > 1 and value <= 100
+        hint = f"a share of all: {value} percent is {value / 100:g}" if share else ""
+        must = f"{low} to {high}" if both else open_ended
+        yield _error("AIG1006", f"{_name(at)} is {shown(value)}; it must be {must}", at, hint)
     elif isinstance(value, dict):
         known = ", ".join(schema.get("properties", {}))
         yield _error("AIG1006", f"{_name(at)} is empty", at, f"write at least one of: {known}" if known else "")
-    elif value in ("", []):
-        yield _error("AIG1006", f"{_name(at)} is empty", at, "write at least one, or delete the line")
+    elif value == []:
+        needed = at[-1] in (field(general(at[:-1])) or {}).get("required", ())
+        example = right.example(str(at[-1]), schema) if needed else ""
+        yield _error("AIG1006", f"{_name(at)} is empty", at, example or "write at least one, or delete the line")
+    elif value == "":
+        yield _error("AIG1006", f"{_name(at)} is empty", at, "write something, or delete the line")
     else:
-        size = len(value) if isinstance(value, (str, list)) else 0
+        what = "characters" if isinstance(value, str) else "items"
         most = schema.get("maxLength", schema.get("maxItems"))
-        yield _error("AIG1006", f"{_name(at)} has {size} characters or items; at most {most} are allowed", at)
+        size = len(value) if isinstance(value, (str, list)) else 0
+        yield _error("AIG1006", f"{_name(at)} has {size} {what}; at most {most} are allowed", at)
 
 
 def _twice(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
-    seen: list[Json] = []
-    for index, item in enumerate(value_at(at, data) or ()):  # type: ignore[arg-type]
-        if item in seen:
+    seen: set[str] = set()
+    value = value_at(at, data)
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        canonical = json.dumps(item, sort_keys=True)
+        if canonical in seen:
             yield _error("AIG1007", f"{shown(item)} stands twice in {_name(at)}", (*at, index), "delete one of them")
-        seen.append(item)
+        seen.add(canonical)
 
 
 def _choice(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     value = value_at(at, data)
+    if not isinstance(value, dict):
+        return  # the type is wrong, and that is said
+    properties = schema.get("properties", {})
+    if any(marked(properties.get(key)) for key in value):
+        return  # a field of a later version stands in for the choice, and that is said
     choices = schema.get("x-aigw-one-of")
-    if not isinstance(value, dict) or not choices:
-        yield _error(
-            "AIG1008",
-            f"{_name(at)} needs requests or tokens, or both" if at[-2:-1] == ("limits",) else error.message,
-            at,
-        )
+    secret = bool(schema.get("x-aigw-secret"))
+    if not choices:
+        named_ = [name for inner in schema.get("anyOf", ()) for name in inner.get("required", ())]
+        example = " or ".join(filter(None, (right.example(n, follow(properties.get(n, {}))) for n in named_)))
+        yield _error("AIG1008", f"{_name(at)} needs {' or '.join(named_)}, or both", at, f"write {example}")
         return
     given = [key for key in choices if key in value]
-    later = [k for k in value if _marked(schema.get("properties", {}).get(k))]
-    if later and not given:
-        return
-    what = "a SecretRef" if schema.get("x-aigw-secret") else _name(at)
+    what = "a SecretRef" if secret else _name(at)
     if len(given) > 1:
-        yield _error(
-            "AIG1008",
-            f"{what} has {' and '.join(given)}; only one of them may stand",
-            (*at, given[1]),
-            SECRETREF if schema.get("x-aigw-secret") else "choose one",
-            on_key=True,
-        )
-    elif not set(value) - set(schema.get("properties", {})):
-        yield _error(
-            "AIG1008", f"{what} needs one of {', '.join(choices)}", at, SECRETREF if schema.get("x-aigw-secret") else ""
-        )
+        hint = SECRETREF if secret else "choose one"
+        message = f"{what} has {' and '.join(given)}; only one of them may stand"
+        yield _error("AIG1008", message, (*at, given[1]), hint, on_key=True)
+    elif not set(value) - set(properties):
+        hint = SECRETREF if secret else "auth: {apiKey: {}} or auth: {anonymous: true}" if at[-1:] == ("auth",) else ""
+        yield _error("AIG1008", f"{what} needs one of {', '.join(choices)}", at, hint)
 
 
 def _never(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
+    word = f"`{at[-1]}`" if at else "this"
     if schema.get("x-aigw-not-both"):
+        if not isinstance(value_at(at, data), dict):
+            return  # the type is wrong, and that is said
         first, second = schema["x-aigw-not-both"]
         yield _error("AIG1008", f"{first} and {second} exclude each other", (*at, second), "choose one", on_key=True)
     elif schema.get("x-aigw-reserved"):
-        yield _error("AIG1010", f"`{at[-1]}` is reserved for a later version of the language", at, on_key=True)
+        yield _error("AIG1010", f"{word} is reserved for a later version of the language", at, "delete it", on_key=True)
     elif schema.get("x-aigw-only-with"):
-        yield _error(
-            "AIG1008",
-            f"`{at[-1]}` stands only with `{schema['x-aigw-only-with']}`",
-            at,
-            "delete it, or change the type",
-            on_key=True,
-        )
+        message = f"{word} stands only with `{schema['x-aigw-only-with']}`"
+        yield _error("AIG1008", message, at, "delete it, or change the type", on_key=True)
     else:
-        yield _error("AIG1009", f"`{at[-1]}` is not in this version yet", at, "leave it out for now", on_key=True)
-
-
-def _dependent(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
-    value = value_at(at, data)
-    for key, needed in schema.get("dependentRequired", {}).items():
-        for other in needed:
-            if isinstance(value, dict) and key in value and other not in value:
-                yield _error("AIG1008", f"`{key}` needs `{other}` beside it", (*at, key), on_key=True)
+        yield _error("AIG1009", f"{word} is not in this version yet", at, "leave it out for now", on_key=True)
 
 
 def _keys(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
     value = value_at(at, data)
     for key in value if isinstance(value, dict) else ():
         if not re.search(schema.get("propertyNames", {}).get("pattern", ""), key):
-            yield _error(
-                "AIG1005",
-                f"{shown(key)} is no code of a rule",
-                (*at, key),
-                "a code is AIG and four digits",
-                on_key=True,
-            )
+            hint = "a code is AIG and four digits"
+            yield _error("AIG1005", f"{shown(key)} is no code of a rule", (*at, key), hint, on_key=True)
 
 
 def other(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:
+    """Say the least about an error of a keyword that has no words of its own."""
     yield _error("AIG1005", f"{_name(at)} does not fit: {error.kind.name}", at)
 
 
 def _name(at: Pointer) -> str:
-    words = [str(step) for step in at if isinstance(step, str)]
+    words = [step for step in at if isinstance(step, str)]
     if not words:
         return "the document"
-    return f"an item of `{words[-1]}`" if isinstance(at[-1], int) else f"`{words[-1]}`"
+    word = f"`{_clipped(words[-1])}`"
+    return f"an item of {word}" if isinstance(at[-1], int) else word
 
 
 def _json_type(value: Json) -> str:
@@ -329,7 +323,6 @@ WORDS: Mapping[str, Words] = {
     "anyOf": _choice,
     "not": _never,
     "falseSchema": _never,
-    "dependentRequired": _dependent,
     "propertyNames": _keys,
 }
 """Keyword of JSON Schema -> what to say of it."""

@@ -44,7 +44,7 @@ def test_openai_client_reads_a_reply_a_stream_and_tool_calls(client: openai.Open
     called = client.chat.completions.create(model=model, messages=messages, tools=TOOLS)
     calls = called.choices[0].message.tool_calls
     assert calls
-    assert json.loads(calls[0].function.arguments) == {"city": "Paris"}  # type: ignore[union-attr]
+    assert json.loads(calls[0].function.arguments) == {"city": "Paris"}
     assert [m.id for m in client.models.list()] == ["chat", "gpt-4o", "claude"]
 
 

@@ -81,7 +81,7 @@ def test_matrix(running: Proxy, words: str, attempts: int, want: Any, stream: bo
 def test_a_refused_connection_falls_back(running: Proxy) -> None:
     free = socket.socket()
     free.bind(("127.0.0.1", 0))
-    bases: dict[str, str] = running.gateway.upstream._bases  # type: ignore[assignment]
+    bases: dict[str, str] = running.gateway.upstream._bases
     old = bases["openai"]
     bases["openai"] = f"http://127.0.0.1:{free.getsockname()[1]}"
     try:

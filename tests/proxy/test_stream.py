@@ -206,7 +206,7 @@ def test_a_client_that_leaves(running: Proxy, stream: bool) -> None:
             assert b"some words" in client.recv(4096)
         else:
             until(lambda: running.gateway.metrics.in_flight == 1)
-            until(lambda: running.gateway.upstream._session.connector._acquired)  # type: ignore[union-attr]
+            until(lambda: running.gateway.upstream._session.connector._acquired)
         client.close()
         running.quiet()
         until(lambda: gone)

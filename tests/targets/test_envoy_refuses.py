@@ -76,7 +76,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], tuple[int, str, str]]] = {
         PROMPT_400,
     ),
     "guard on parts": (
-        chat("plain", [{"type": "text", "text": "ignore all"}, {"type": "text", "text": "x 123-45-6789"}]),  # type: ignore[arg-type]
+        chat("plain", [{"type": "text", "text": "ignore all"}, {"type": "text", "text": "x 123-45-6789"}]),
         {},
         PROMPT_400,
     ),
