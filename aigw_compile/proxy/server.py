@@ -24,6 +24,9 @@ from aigw_compile.proxy.secrets import Secret, SecretError, fetch
 from aigw_compile.proxy.telemetry import Spans
 from aigw_compile.proxy.upstream import Upstream
 
+GRACE = 10
+"""Seconds in which requests under way may end when the proxy is told to stop."""
+
 Ready = Callable[[dict[str, Any]], None]
 
 
@@ -118,6 +121,8 @@ async def _serve(
             "operations": "",
             "keys": {c.name: mock_key(c) for c in config.consumers} if mock and config.headers else {},
         }
+        if spans:  # before the listeners, so that it ends after the last request
+            await stack.enter_async_context(_sending(spans))
         for index, listener in enumerate(config.listeners):
             wanted = listener.port if port is None else port if index == 0 else 0
             sock = _bound(address, wanted)
@@ -132,8 +137,6 @@ async def _serve(
             sock = _bound(inside, config.prometheus if port is None else 0)
             await stack.enter_async_context(running(operations(gateway, health=False), sock))
             state["metrics"] = _url(sock)
-        if spans:
-            await stack.enter_async_context(_sending(spans))
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -197,7 +200,7 @@ async def running(app: Any, sock: socket.socket) -> Any:
             proxy_headers=False,
             server_header=False,
             date_header=True,
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=GRACE,
         )
     )
     task = asyncio.create_task(server.serve(sockets=[sock]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -26,13 +26,15 @@ def error_event(refusal: Refuse) -> bytes:
 
 
 async def streamed(call: Call, source: Streamed, used: Used) -> AsyncGenerator[bytes | Refuse, None]:
-    """Yield a client's events; a Refuse is the last one where the stream breaks off, and no [DONE] follows it."""
+    """Yield a client's events, several at once where they came at once.
+
+    A Refuse is the last one where the stream breaks off, and no [DONE] follows it.
+    """
     try:
-        for chunk in source.first:
-            if shown := _shown(call, chunk, used):
-                yield shown
-        async for chunk in source.rest:
-            if shown := _shown(call, chunk, used):
+        if shown := _shown(call, source.first, used):
+            yield shown
+        async for chunks in source.rest:
+            if shown := _shown(call, chunks, used):
                 yield shown
     except StreamBroken as broken:
         yield OUT_OF_TIME if str(broken) == "timeout" else BROKEN
@@ -42,15 +44,18 @@ async def streamed(call: Call, source: Streamed, used: Used) -> AsyncGenerator[b
     yield DONE
 
 
-def _shown(call: Call, chunk: dict[str, Any], used: Used) -> bytes | None:
-    """A chunk as the client gets it: with the name that it asked for, and usage only if it wants it."""
-    used.text(chunk)
-    shown = {**chunk, "model": call.asked}
-    if not call.wants_usage and "usage" in shown:
-        del shown["usage"]
-        if not shown.get("choices"):
-            return None
-    return event(shown)
+def _shown(call: Call, chunks: Sequence[dict[str, Any]], used: Used) -> bytes:
+    """Chunks as the client gets them: with the name that it asked for, and usage only if it wants it."""
+    events = []
+    for chunk in chunks:
+        used.text(chunk)
+        shown = {**chunk, "model": call.asked}
+        if not call.wants_usage and "usage" in shown:
+            del shown["usage"]
+            if not shown.get("choices"):
+                continue
+        events.append(event(shown))
+    return b"".join(events)
 
 
 def static_reply(call: Call, content: str, now: float) -> bytes:

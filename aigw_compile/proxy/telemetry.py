@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
+import orjson
 
 from aigw_compile.proxy.config import Config
 from aigw_compile.proxy.usage import Tokens
@@ -132,8 +133,15 @@ def line(r: Record, form: str) -> str:
     if r.payload is not None:
         fields["payload"] = r.payload
     if form == "json":
-        return json.dumps(fields, ensure_ascii=False)
-    return " ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in fields.items() if v not in ("", None))
+        return _json(fields)
+    return " ".join(f"{k}={_json(v)}" for k, v in fields.items() if v not in ("", None))
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # an integer beyond 64 bits in a payload, or a very deep one
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class Spans:

@@ -53,7 +53,7 @@ class Streamed:
     async def begin(self) -> Failed | None:
         """Wait for the first chunk. Returns the failure where there is none."""
         try:
-            self.first = [await anext(self.rest)]
+            self.first = await anext(self.rest)
         except StopAsyncIteration:
             return None if self.state.done else gone("bad-response")
         except StreamBroken as broken:
@@ -199,23 +199,34 @@ async def _read(response: Any, idle: float | None, most: int) -> bytes:
         parts.append(part)
 
 
-async def _chunks(response: Any, state: StreamOf, idle: float | None) -> AsyncIterator[dict[str, Any]]:
-    """Yield the chunks of an event stream until its end. Raises StreamBroken where it stops before that."""
-    async for name, data in _events(response, idle):
-        try:
-            for chunk in state.chunks(name, data):
-                yield chunk
-        except StreamError as told:
-            raise StreamBroken(str(told)) from None
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise StreamBroken("bad-response") from None
+async def _chunks(response: Any, state: StreamOf, idle: float | None) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield the chunks of an event stream until its end, as many at once as came at once.
+
+    Raises StreamBroken where it stops before its end, once everything before has been yielded.
+    """
+    async for events in _events(response, idle):
+        found: list[dict[str, Any]] = []
+        broken = ""
+        for name, data in events:
+            try:
+                found.extend(state.chunks(name, data))
+            except StreamError as told:
+                broken = str(told)
+            except (KeyError, TypeError, ValueError, AttributeError):
+                broken = "bad-response"
+            if broken or state.done:
+                break
+        if found:
+            yield found
+        if broken:
+            raise StreamBroken(broken)
         if state.done:
             return
     raise StreamBroken("cut")
 
 
-async def _events(response: Any, idle: float | None) -> AsyncIterator[tuple[str, bytes]]:
-    """Yield (event, data) of server-sent events, the last one also without the empty line after it."""
+async def _events(response: Any, idle: float | None) -> AsyncIterator[list[tuple[str, bytes]]]:
+    """Yield (event, data) of server-sent events as they come, the last one also without the empty line after it."""
     buffer = b""
     while True:
         try:
@@ -229,10 +240,7 @@ async def _events(response: Any, idle: float | None) -> AsyncIterator[tuple[str,
         *events, buffer = buffer.split(b"\n\n")
         if not part:
             events.append(buffer)
-        for event in events:
-            name, data = _fields(event)
-            if data:
-                yield name, data
+        yield [found for found in map(_fields, events) if found[1]]
         if not part:
             return
         if len(buffer) > LARGEST_EVENT:

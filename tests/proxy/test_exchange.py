@@ -12,16 +12,18 @@ import pytest
 from aigw_compile.proxy.usage import Used
 from tests.proxy.harness import SPEC, Proxy, proxy, says, until
 
-FALLBACK = SPEC.replace(
-    "    - {name: claude, targets",
-    "    - {name: solo, targets: [{provider: openai, model: x}]}\n    - {name: claude, targets",
-).replace(
-    "      aliases: [gpt-4o]\n",
-    """      aliases: [gpt-4o]
-      retries: {attempts: 1, backoff: {base: 1ms, max: 2ms}}
+TRIES = """      retries: {attempts: 1, backoff: {base: 1ms, max: 2ms}}
       fallback: {on: [rate-limited, overloaded, server-error, timeout, connect-failure, bad-response]}
-      timeouts: {firstByte: 500ms, idle: 500ms, request: 20s}
-""",
+"""
+MORE = f"""    - name: hasty
+      targets:
+        - {{name: main, provider: openai, model: x}}
+        - {{name: backup, provider: claude, model: x, priority: 1}}
+{TRIES}      timeouts: {{firstByte: 500ms}}
+    - {{name: solo, targets: [{{provider: openai, model: x}}]}}
+"""
+FALLBACK = SPEC.replace("    - {name: claude, targets", f"{MORE}    - {{name: claude, targets").replace(
+    "      aliases: [gpt-4o]\n", f"      aliases: [gpt-4o]\n{TRIES}"
 )
 STATIC = FALLBACK.replace("bad-response]}", "bad-response], response: {status: 200, content: Later.}}")
 
@@ -67,7 +69,7 @@ BOTH = [(stream, *case) for case in MATRIX for stream in (False, True) if not (s
 
 @pytest.mark.parametrize(("stream", "words", "attempts", "want"), BOTH, ids=[f"{b[1]}-{'sse' * b[0]}" for b in BOTH])
 def test_matrix(running: Proxy, words: str, attempts: int, want: Any, stream: bool) -> None:
-    answer = running.chat(words, stream=stream)
+    answer = running.chat(words, stream=stream, model="hasty" if "slow" in words else "chat")
     assert answer.headers["x-aigw-attempts"] == str(attempts)
     if isinstance(want, str):
         assert answer.status == 200
@@ -91,7 +93,7 @@ def test_a_refused_connection_falls_back(running: Proxy) -> None:
 
 
 def test_both_slow_is_a_timeout(running: Proxy) -> None:
-    assert running.chat("mock:slow").error == (504, "api_error", "upstream_timeout")
+    assert running.chat("mock:slow", model="hasty").error == (504, "api_error", "upstream_timeout")
 
 
 def test_a_stream_that_is_cut_ends_with_an_error_and_without_done(running: Proxy) -> None:

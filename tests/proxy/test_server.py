@@ -12,6 +12,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from aigw_compile.proxy.secrets import Secret, SecretError, fetch
 from aigw_compile.proxy.server import StartError, fetched
 from aigw_compile.proxy.telemetry import _context
 from tests.proxy.files import FILE, changed
+from tests.proxy.harness import until
 from tests.support import ROOT
 
 REPLY = {
@@ -189,7 +191,22 @@ def test_mock_providers_need_no_secret(tmp_path: Path) -> None:
         out, _ = running.process.communicate(timeout=15)
     assert running.process.returncode == 0
     assert 'consumer="app"' in out
-    assert '"content": "hi"' in out
+    assert '"content":"hi"' in out
+
+
+def test_a_request_under_way_is_finished_and_traced_before_the_process_ends(tmp_path: Path, outside: Outside) -> None:
+    path = written(
+        tmp_path, observability__otlp={"endpoint": outside.url, "sampling": 1}, observability__prometheus={"port": 9090}
+    )
+    with serving(path, "--mock-providers") as running, ThreadPoolExecutor(1) as pool:
+        url = running.urls["listener main"] + "/v1/chat/completions"
+        answer = pool.submit(call, url, question("mock:slow"), **{"x-api-key": "mock-key-app"})
+        until(lambda: b"aigw_in_flight 1\n" in call(running.urls["operations"] + "/metrics")[1])
+        running.process.send_signal(signal.SIGTERM)
+        assert answer.result(15)[0] == 200
+        running.process.communicate(timeout=15)
+    assert running.process.returncode == 0
+    assert [p for p, _, _ in outside.seen] == ["/v1/traces"]
 
 
 def test_every_missing_secret_is_named_by_its_place(tmp_path: Path) -> None:

@@ -13,19 +13,25 @@ import pytest
 from tests.proxy.harness import SPEC, Answer, Proxy, proxy, says, until
 
 LIMITS = "  policies:\n    limits:\n      - {name: tpm, by: [consumer], per: minute, tokens: 100000}\n"
+MODEL = """    - name: {name}
+      targets:
+        - {{name: main, provider: openai, model: x}}
+        - {{name: backup, provider: claude, model: x, priority: 1}}
+      fallback: {{on: [overloaded, server-error, timeout, connect-failure, bad-response]}}
+      timeouts: {timeouts}
+"""
+MORE = "".join(
+    MODEL.format(name=name, timeouts=timeouts)
+    for name, timeouts in (
+        ("plain", "{idle: 10s}"),
+        ("idle", "{idle: 400ms}"),
+        ("hasty", "{request: 1500ms}"),
+    )
+)
 QUICK = (
-    SPEC.replace(
-        "      aliases: [gpt-4o]\n",
-        """      aliases: [gpt-4o]
-      fallback: {on: [overloaded, server-error, timeout, connect-failure, bad-response]}
-      timeouts: {firstByte: 5s, idle: 400ms, request: 1500ms}
-""",
+    SPEC.replace("    - {name: claude, targets", f"{MORE}    - {{name: claude, targets").replace(
+        "  consumers:\n", LIMITS + "  consumers:\n"
     )
-    .replace(
-        "    - {name: claude, targets",
-        "    - {name: slow, targets: [{provider: openai, model: x}]}\n    - {name: claude, targets",
-    )
-    .replace("  consumers:\n", LIMITS + "  consumers:\n")
     + "  observability: {accessLog: {format: json, payloads: true}}\n"
 )
 
@@ -84,29 +90,31 @@ BEFORE: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("script"), [pytest.param(s, id=name) for name, s in BEFORE])
-def test_before_the_first_chunk_another_target_is_tried(running: Proxy, script: Any) -> None:
+def test_before_the_first_chunk_another_target_is_tried(
+    running: Proxy, script: Any, request: pytest.FixtureRequest
+) -> None:
     with running.provider(openai=script):
-        answer = running.chat(stream=True)
+        answer = running.chat(stream=True, model="idle" if "stalls" in request.node.name else "plain")
     assert answer.events[-1] == "[DONE]"
     assert answer.headers["x-aigw-attempts"] == "2"
     assert running.seen[-1]["provider"] == "claude"
 
 
-AFTER: list[tuple[str, Any, str]] = [
+AFTER: list[tuple[str, Any, str]] = [  # a name that is a model's is that model
     ("ends without [DONE]", says(chunk("a")), "upstream_error"),
     ("cut", says(chunk("a"), then="cut"), "upstream_error"),
-    ("stalls", says(chunk("a"), hold=1.0), "upstream_timeout"),
+    ("idle", says(chunk("a"), hold=1.0), "upstream_timeout"),
     ("no JSON", says(chunk("a"), b"data: {nothing\n\n"), "upstream_error"),
     ("an error", says(chunk("a"), b'data: {"error": {"message": "busy"}}\n\n'), "upstream_error"),
-    ("never ends", says(*[chunk("a")] * 400), "upstream_timeout"),
+    ("hasty", says(*[chunk("a")] * 400), "upstream_timeout"),
 ]
 
 
-@pytest.mark.parametrize(("script", "code"), [pytest.param(s, code, id=name) for name, s, code in AFTER])
-def test_after_it_an_error_event_ends_the_stream(running: Proxy, script: Any, code: str) -> None:
+@pytest.mark.parametrize(("name", "script", "code"), AFTER, ids=[a[0] for a in AFTER])
+def test_after_it_an_error_event_ends_the_stream(running: Proxy, name: str, script: Any, code: str) -> None:
     before, lines = len(running.seen), running.quiet()
     with running.provider(openai=script):
-        answer = running.chat(stream=True)
+        answer = running.chat(stream=True, model=name if name in ("idle", "hasty") else "plain")
     assert answer.status == 200
     assert said(answer).startswith("a")
     assert answer.events[-1]["error"]["code"] == code
@@ -190,7 +198,7 @@ def test_a_client_that_leaves(running: Proxy, stream: bool) -> None:
         await asyncio.wait_for(watching, 10)
 
     lines = running.quiet()
-    body = {"model": "slow", "messages": [{"role": "user", "content": "x" * 400}], "stream": stream}
+    body = {"model": "plain", "messages": [{"role": "user", "content": "x" * 400}], "stream": stream}
     running.now += 5000
     with running.provider(openai=endless):
         client = running.raw(head(json.dumps(body).encode()))
@@ -225,12 +233,12 @@ def test_the_whole_request_has_a_deadline(running: Proxy, stream: bool) -> None:
 
     started = time.monotonic()
     with running.provider(openai=asleep):
-        assert running.chat(stream=stream).error == (504, "api_error", "upstream_timeout")
+        assert running.chat(stream=stream, model="hasty").error == (504, "api_error", "upstream_timeout")
     assert 1.4 < time.monotonic() - started < 4
 
 
 def test_a_client_that_reads_nothing_is_dropped_at_the_deadline(running: Proxy) -> None:
-    body = {"model": "chat", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    body = {"model": "hasty", "messages": [{"role": "user", "content": "x"}], "stream": True}
     big = chunk("x" * 1_000_000)
     with running.provider(openai=says(*[big] * 60)):
         client = running.raw(head(json.dumps(body).encode()))
