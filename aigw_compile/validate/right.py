@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -200,7 +201,7 @@ def flow(value: Any) -> str:
         return str(value).lower()
     text = str(value)
     plain = re.fullmatch(r"[0-9]{1,5}(ms|s|m|h)|[A-Za-z/][A-Za-z0-9 ._/-]*(:[/0-9][^\s,{}\[\]#]*)?", text)
-    return text if plain or not isinstance(value, str) else f'"{text}"'
+    return text if plain or not isinstance(value, str) else json.dumps(text, ensure_ascii=False)
 
 
 def example(key: str, schema: Mapping[str, Any]) -> str:
