@@ -166,11 +166,6 @@ def _git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
 # --- diffs
 
 
-def compare(old: Side | None, new: Side, targets: Mapping[str, TargetFacts], accepted: Sequence[str] = ()) -> Diff:
-    """Compare two sides of one gateway."""
-    return diff(old, new, targets, accepted)
-
-
 def places(new: Source | None, old: Source | None) -> Places:
     """Return what says where a change was made: in the new spec, or in the old one for what is gone."""
 
@@ -199,7 +194,7 @@ def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against:
     accepted = [f"{built.target.title}: {x.place}: {x.capability.note} ({x.accepted})" for x in losses]
     if against is not None:
         old = against.gateways.get(one.name)
-        found = compare(old, new, {name: built.target}, accepted)
+        found = diff(old, new, {name: built.target}, accepted)
         return Built(found, places(one.source, against.sources.get(one.name)))
     reasons = [
         Accept(x.feature.code, x.place, x.accepted, x.security, name, "", "", ("accepted", i))
@@ -207,7 +202,7 @@ def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against:
         if x.accepted
     ]
     old = on_disk(there, built, reasons)
-    return Built(compare(old, new, {name: built.target}, accepted), places(one.source, None))
+    return Built(diff(old, new, {name: built.target}, accepted), places(one.source, None))
 
 
 def count(built: Built, classes: Sequence[str]) -> int:

@@ -54,11 +54,6 @@ class TargetChoice(NamedTuple):
     options: Mapping[str, str]
 
 
-class Require(NamedTuple):
-    path: str
-    config_ref: str
-
-
 class Project(NamedTuple):
     """What is true of a whole run. Paths are relative to the root."""
 

@@ -10,6 +10,7 @@ import click
 
 from aigw_compile import comparing, compiler
 from aigw_compile.cli import common
+from aigw_compile.diff import diff as compare
 from aigw_compile.project import TargetChoice
 from aigw_compile.render.changes import FORMATS, text
 
@@ -60,7 +61,7 @@ def _run(
             changed, failed = changed + 1, failed + ("breaking" in (failing or project.diff_fail_on))
             continue
         side = new.gateways[name]
-        found = comparing.compare(old.gateways.get(name), side, new.facts)
+        found = compare(old.gateways.get(name), side, new.facts)
         where = comparing.places(new.sources.get(name), old.sources.get(name))
         shown = text(found, where, colour=common.coloured()) if format_ == "text" else FORMATS[format_](found, where)
         click.echo(shown, nl=False)
