@@ -30,7 +30,8 @@ def gateway(name: str, refs: str = "") -> str:
 
 
 def part(name: str, refs: str = "") -> str:
-    return f"{HEAD}kind: AIGatewayConfig\nmetadata: {{name: {name}}}\nspec: {{for: AIGateway, {f'configRef: {refs}' if refs else ''}}}\n"
+    spec = f"for: AIGateway, {f'configRef: {refs}' if refs else ''}"
+    return f"{HEAD}kind: AIGatewayConfig\nmetadata: {{name: {name}}}\nspec: {{{spec}}}\n"
 
 
 def opened(root: Path, *arguments: str) -> Opened:
@@ -245,7 +246,13 @@ def test_references_are_followed_from_file_to_file(tmp_path: Path) -> None:
         "lib/four.yaml": part("four", '{name: "x", "\\x66ile": three.yaml}'),
     }
     one = opened(tree(tmp_path, files), "teams/a.yaml")
-    assert parts(one) == ["lib/four.yaml:four", "lib/one.yaml:one", "lib/three.yaml:three", "lib/two.yaml:two", "lib/two.yaml:back"]  # fmt: skip
+    assert parts(one) == [
+        "lib/four.yaml:four",
+        "lib/one.yaml:one",
+        "lib/three.yaml:three",
+        "lib/two.yaml:two",
+        "lib/two.yaml:back",
+    ]
     assert one.links == {
         ("teams/a.yaml", "../lib/one.yaml"): "lib/one.yaml",
         ("teams/b.yaml", "../lib/four.yaml"): "lib/four.yaml",
@@ -430,4 +437,10 @@ def test_a_bound_that_references_meet_is_told_where_they_stand(tmp_path: Path, m
     tree(tmp_path, {"a.yaml": gateway("a", f"[{refs}]"), **{f"lib/{n}.yaml": part(n) for n in "abcde"}})
     one = opened(tmp_path, "a.yaml")
     found = [one.links["a.yaml", f"lib/{n}.yaml"] for n in "abcde"]
-    assert [f if isinstance(f, str) else f.code for f in found] == ["lib/a.yaml", "lib/b.yaml", "lib/c.yaml", "AIG0108", "AIG0108"]  # fmt: skip
+    assert [f if isinstance(f, str) else f.code for f in found] == [
+        "lib/a.yaml",
+        "lib/b.yaml",
+        "lib/c.yaml",
+        "AIG0108",
+        "AIG0108",
+    ]
