@@ -12,7 +12,7 @@ from typing import Any
 from aigw_compile.diagnostic import Diagnostic, Severity, Span
 from aigw_compile.mask import NOT_SHOWN, starred
 from aigw_compile.render import FORMATS, render, ways
-from aigw_compile.source import display
+from aigw_compile.source import display, load
 
 
 class ReportError(ValueError):
@@ -93,11 +93,9 @@ def _texts(findings: Iterable[Diagnostic], root: Path, hidden: Sequence[Span]) -
     files = {d.span.file for d in findings if d.span} | {r.span.file for d in findings for r in ways(d) if r.span}
     texts = {}
     for file in sorted(files):
-        try:
-            text = display((root / file).read_bytes())
-        except OSError:
-            continue
-        texts[file] = starred(text, [span for span in hidden if span.file == file])
+        raw = load(root, file.split("/"), file)  # follows no link: a finding about one must not show what it leads to
+        if isinstance(raw, bytes):
+            texts[file] = starred(display(raw), [span for span in hidden if span.file == file])
     return texts
 
 
