@@ -306,21 +306,25 @@ def test_value_at_is_what_the_law_hides() -> None:
 # --- what is said of outputs, and of mistakes of ours
 
 
+def _broken(word: str) -> None:
+    try:
+        int(word)
+    except ValueError as first:
+        raise KeyError(word) from first
+
+
 def test_a_traceback_quotes_nothing_where_a_part_hides(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aigw_compile.mask.places._in_play", True)
     monkeypatch.setenv("AIGW_DEBUG", "1")
     with pytest.raises(KeyError) as caught:
-        try:
-            int(CANARY)
-        except ValueError as first:
-            raise KeyError(CANARY) from first
+        _broken(CANARY)
     assert main._report(caught.value) == main.EXIT_BUG
     told = capsys.readouterr().err
     assert CANARY not in told
     assert "a part hides values" in told
-    assert re.search(r"ValueError\n  \S+test_veil.py:\d+ in test_a_traceback", told)
+    assert re.search(r"ValueError\n  \S+test_veil.py:\d+ in _broken", told)
     assert "KeyError\n" in told
     monkeypatch.setattr("aigw_compile.mask.places._in_play", False)
     main._report(KeyError(CANARY))
