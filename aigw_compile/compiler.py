@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aigw_compile import ir
-from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, failed
+from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, Span, failed
 from aigw_compile.lower import lower
+from aigw_compile.mask import bare, overlaps
 from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.prune import pruned
 from aigw_compile.reading import Opened, open_project, open_projects
@@ -58,7 +59,18 @@ class Build(NamedTuple):
 def check(opened: Opened) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
     """Check every document of a project; return them, and the findings that belong to none of them."""
     checked = tuple(check_document(source, opened.project) for source in (*opened.documents, *opened.asked_parts))
-    return checked, (*opened.diagnostics, *_doubles(checked))
+    return checked, (*_outside(opened.diagnostics, checked), *_doubles(checked))
+
+
+def hidden_spans(checked: Iterable[Checked]) -> tuple[Span, ...]:
+    """Return the regions of files that parts hide, for whoever shows a line of a file."""
+    return tuple(dict.fromkeys(span for one in checked for span in one.source.hidden_spans()))
+
+
+def _outside(findings: Sequence[Diagnostic], checked: Sequence[Checked]) -> Iterator[Diagnostic]:
+    """Leave out of what reading found every word that stands in a hidden region."""
+    hidden = hidden_spans(checked) if findings else ()
+    yield from (bare(d) if d.span and overlaps(d.span, hidden) else d for d in findings)
 
 
 def check_document(source: Source, project: Project | None = None) -> Checked:
@@ -121,10 +133,11 @@ def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = ()
     if failed(findings):
         return Build(target, decided, (), tuple(findings))
     documents = emitter(choice.name)(checked.gateway, decided)
-    wrong = [*verify(choice.name, documents)]
+    hides = checked.source.veil
+    wrong = [*verify(choice.name, documents, hides)]
     if native and not wrong:
-        wrong = [*verify_native(choice.name, documents)]
-    findings += (d._replace(span=checked.source.span(())) for d in wrong)
+        wrong = [*verify_native(choice.name, documents, hides)]
+    findings += (d._replace(message=hides.text(d.message), span=checked.source.span(())) for d in wrong)
     return Build(target, decided, () if failed(wrong) else documents, tuple(findings))
 
 
@@ -178,6 +191,7 @@ __all__ = [
     "check_document",
     "check_text",
     "choices",
+    "hidden_spans",
     "open_project",
     "open_projects",
     "unused_accepts",
