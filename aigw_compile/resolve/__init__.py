@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean, value_at
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean, named, value_at
 from aigw_compile.project import Project
+from aigw_compile.resolve.advice import advice
 from aigw_compile.resolve.bind import Binding
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
+from aigw_compile.resolve.digests import digest, pins
 from aigw_compile.resolve.layers import plain
 from aigw_compile.resolve.merged import Layering, Merged, Mount
-from aigw_compile.resolve.parts import CONFIG, Library, Part
-from aigw_compile.resolve.paths import Path, places
-from aigw_compile.resolve.shapes import PLACES
+from aigw_compile.resolve.parts import CONFIG, Library, Part, nested
+from aigw_compile.resolve.paths import Path, matches, places
 from aigw_compile.source import Source
 
-__all__ = ["CODES", "Library", "Part", "Resolved", "library_findings", "required", "resolve", "resolve_part"]
+__all__ = [
+    "CODES",
+    "Library",
+    "Part",
+    "Resolved",
+    "blamed",
+    "digest",
+    "hidden",
+    "own_findings",
+    "required",
+    "resolve",
+    "resolve_part",
+]
 
 
 class Resolved(NamedTuple):
@@ -42,14 +56,19 @@ def refers(data: Json) -> bool:
     return isinstance(spec, dict) and ("configRef" in spec or not plain([spec]))
 
 
-def resolve(source: Source, library: Library) -> Resolved:
-    """Return a gateway as it would be written without any configRef. Reads nothing but its arguments."""
+def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:
+    """Return a gateway as it would be written without any configRef. Reads nothing but its arguments.
+
+    `frozen`: every reference must name the digest of its part.
+    """
     data = source.data
     if not isinstance(data, dict) or not refers(data):
         return Resolved(source, (), (), ())
     layering = Layering(library, source, (data["spec"], ("spec",)), None)
     merged = Merged(source, layering, ("spec",), {**data, "spec": layering.value()})
-    return _resolved(merged, layering, merged)
+    found = _resolved(merged, layering, merged)
+    refs = [ref for _, refs in nested(data["spec"], ("spec",)) for ref in refs]
+    return found._replace(diagnostics=(*found.diagnostics, *pins(refs, source, library, frozen)))
 
 
 def resolve_part(part: Part, library: Library) -> Resolved:
@@ -68,15 +87,16 @@ def _resolved(source: Merged, layering: Layering, constrains: Merged | None) -> 
     found = [*layering.findings, *binding.findings]
     if constrains is not None:
         found += map(source.locate, constrained(constrains, mounts))
-    for part in parts:
-        found += own_findings(part, layering.library)
     return Resolved(source, tuple(found), parts, tuple(mounts))
 
 
-def own_findings(part: Part, library: Library) -> Iterator[Diagnostic]:
-    """Yield what is wrong with a part's references and contract, with its places."""
-    for found in (*part.diagnostics, *library.found(part), *_friends(part, library)):
+def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator[Diagnostic]:
+    """Yield what is to be said of a part's references and contract, with its places."""
+    inner = [ref for _, refs in nested(part.config, CONFIG) for ref in refs]
+    pinned = pins([*part.refs, *inner], part.source, library, frozen)
+    for found in (*part.diagnostics, *library.found(part), *_friends(part, library), *pinned, *advice(part)):
         yield part.source.locate(found)
+    yield from (found for twin, found in library_findings(library) if twin is part or twin.name == part.name)
 
 
 def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:
@@ -122,18 +142,38 @@ def hidden(resolved: Resolved) -> frozenset[Pointer]:
     base: Pointer = CONFIG if _kind(resolved.source) == "AIGatewayConfig" else ("spec",)
     value = value_at(base, resolved.source.data)
     found: set[Pointer] = set()
-    paths: set[Path] = {
-        (*m.path, *term.path) for m in resolved.mounts if m.layer.part for term in m.layer.part.contract.hide
-    }
-    for path in paths:
+    for path in dict.fromkeys(path for path, _, _ in _hiding(resolved)):
         found.update(places(path, value, base))
     return frozenset(found)
+
+
+def _hiding(resolved: Resolved) -> Iterator[tuple[Path, Part, Pointer]]:
+    for mount in resolved.mounts:
+        if part := mount.layer.part:
+            yield from (((*mount.path, *term.path), part, term.at) for term in part.contract.hide)
 
 
 def _kind(source: Source) -> Json:
     return source.data.get("kind") if isinstance(source.data, dict) else None
 
 
-def type_place(type_: str) -> Pointer:
-    """Return a place in a gateway where an object of a type stands."""
-    return PLACES[type_]
+def blamed(finding: Diagnostic, resolved: Resolved) -> Diagnostic:
+    """Return the finding about the whole, told to whoever can mend it: a missing field may be one that a part hides."""
+    missing = re.match(r"`(\w+)` is missing", finding.message) if finding.code == "AIG1002" else None
+    if missing is None or not isinstance(resolved.source, Merged):
+        return finding
+    place = (*finding.at, missing[1])
+    holding = resolved.source.stack(finding.at)
+    layers = [entry.layer.part for entry in holding[0]] if holding else []
+    for path, part, at in _hiding(resolved):
+        if not matches(path, place[1:], value_at(("spec",), resolved.source.data)):
+            continue
+        exempt = resolved.source.layering.library.exempt(part)
+        if any(layer in exempt for layer in layers):
+            message = f"`{missing[1]}` is required and hidden here, and nobody sets it"
+            hint = f"set it in the config of this part, or do not hide it; {finding.hint}" if finding.hint else ""
+            return part.source.locate(Diagnostic("AIG2026", Severity.ERROR, message, at, hint))
+        message = f'{named(finding.at, resolved.source.data)} cannot be added here: "{part.name}" leaves only some fields open'
+        hint = "change an item that is there already"
+        return Diagnostic("AIG2027", Severity.ERROR, message, finding.at, hint)
+    return finding

@@ -31,7 +31,10 @@ def advice(part: Part) -> Iterator[Diagnostic]:
             yield _warning("AIG2033", message, lock.at, "lock `auth`")
         if len(lock.path) > 1 and lock.path[0] == "policies":
             yield from _replaceable(str(lock.path[1]), lock.at, closed)
-    for pattern in (("policies", "limits", ANY, "cost"), *((*level, "policies", "limits", ANY, "cost") for level in _LEVELS)):
+    for pattern in (
+        ("policies", "limits", ANY, "cost"),
+        *((*level, "policies", "limits", ANY, "cost") for level in _LEVELS),
+    ):
         for at in places(pattern, value_at(CONFIG, part.source.data), CONFIG):
             if not _covered(("models", ANY, "targets", ANY, "pricing"), closed):
                 message = "this part limits cost, and whoever refers to it can set the prices of a target"

@@ -87,7 +87,9 @@ def tree(mounts: list[Mount], shape: Shape) -> Node:
                 further = here.step(step if isinstance(step, str) else 0)
                 last = number == len(mount.path) + len(path) - 1
                 if rule.kind == "hide" and last and step == "name" and number and here.join == MAP:
-                    node = Node()  # the name of an item can be written, since it addresses the item; it is only not seen
+                    node = (
+                        Node()
+                    )  # the name of an item can be written, since it addresses the item; it is only not seen
                     break
                 node = node.step(step)
                 here = further
@@ -292,9 +294,7 @@ class Binding:
         """Where a credential comes from a part, nobody else says where it goes."""
         whole = shape.destination == ("*",)
         owners = {
-            entry.layer.part
-            for entry in stack
-            if entry.layer.part is not None and _holds(entry.value, shape, whole)
+            entry.layer.part for entry in stack if entry.layer.part is not None and _holds(entry.value, shape, whole)
         }
         for part in sorted((p for p in owners if p is not None), key=lambda p: p.name):
             exempt = self._library.exempt(part)
@@ -367,8 +367,12 @@ class Binding:
         if part.contract.secrets is not None and allows(part.contract.secrets, ref):  # type: ignore[arg-type]
             return
         exempt = self._library.exempt(part)
-        own = {v.get("name") for m in self._mounts if not m.path and m.layer.part not in exempt for v in _vaults(m.value)}
-        theirs = {v.get("name") for m in self._mounts if not m.path and m.layer.part in exempt for v in _vaults(m.value)}
+        own = {
+            v.get("name") for m in self._mounts if not m.path and m.layer.part not in exempt for v in _vaults(m.value)
+        }
+        theirs = {
+            v.get("name") for m in self._mounts if not m.path and m.layer.part in exempt for v in _vaults(m.value)
+        }
         if name in theirs and name not in own:
             entry = Entry(mount.layer, None, (*at, "vault"))
             hint = did_you_mean(name, {str(n) for n in own})

@@ -51,14 +51,12 @@ def _one(source: Merged, data: Json, mount: Path, part: Part, one: Constraint) -
         last = max((i + 1 for i, step in enumerate(path) if isinstance(step, Item)), default=0)
         for holder in places(path[:last], data, ("spec",)) if last else [("spec",)]:
             if next(places(path[last:], value_at(holder[1:], data)), None) is None:
-                message = f'`{written(path[last:])}` is missing in {named(holder, source.data) or "spec"}'
+                message = f"`{written(path[last:])}` is missing in {named(holder, source.data) or 'spec'}"
                 message += f': "{part.name}" demands it'
                 yield _finding(source, part, one, message, _written(source, holder), _said(one, None))
 
 
-def _finding(
-    source: Merged, part: Part, one: Constraint, message: str, at: Pointer, hint: str
-) -> Diagnostic:
+def _finding(source: Merged, part: Part, one: Constraint, message: str, at: Pointer, hint: str) -> Diagnostic:
     related = Related("the constraint", (), part.source.span(one.at))
     return Diagnostic("AIG2025", Severity.ERROR, message, at, hint, (related,))
 

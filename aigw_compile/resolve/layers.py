@@ -189,7 +189,9 @@ def union(stack: Stack) -> Stack:
 
 def plain(value: Json) -> bool:
     """Say whether no configRef and no `$patch` stands anywhere inside a value, its own top aside."""
-    rest: list[Any] = list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
+    rest: list[Any] = (
+        list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
+    )
     while rest:
         here = rest.pop()
         kind = type(here)

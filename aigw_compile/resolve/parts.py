@@ -61,9 +61,7 @@ class Part:
         if self.config.pop("configRef", None) is not None:
             hint = "write it at spec.configRef, beside `config`"
             message = "a part names what it builds on beside its config"
-            found.append(
-                Diagnostic("AIG2010", Severity.ERROR, message, (*CONFIG, "configRef"), hint, on_key=True)
-            )
+            found.append(Diagnostic("AIG2010", Severity.ERROR, message, (*CONFIG, "configRef"), hint, on_key=True))
         self.diagnostics: list[Diagnostic] = found
         """About its contract; places are in its own document."""
 

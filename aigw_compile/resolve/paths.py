@@ -138,3 +138,23 @@ def places(path: Path, data: Json, at: Pointer = ()) -> Iterator[Pointer]:
         for key, item in data.items():
             if step.takes(key):
                 yield from places(rest, item, (*at, key))
+
+
+def matches(path: Path, pointer: Pointer, data: Json) -> bool:
+    """Say whether a path matches a place of data, which need not be there; what is below a match counts too."""
+    if len(path) > len(pointer):
+        return False
+    for step, here in zip(path, pointer, strict=False):
+        inner_: Json = None
+        if isinstance(data, dict) and isinstance(here, str):
+            inner_ = data.get(here)
+        elif isinstance(data, list) and isinstance(here, int) and here < len(data):
+            inner_ = data[here]
+        if isinstance(here, int):
+            name: object = inner_.get("name") if isinstance(inner_, dict) else None
+        else:
+            name = here
+        if not (step.takes(name) if isinstance(step, Item) else step == here):
+            return False
+        data = inner_
+    return True

@@ -34,7 +34,19 @@ PLACES: Mapping[str, Pointer] = {
 class Shape:
     """What is known of a place. `node` is its schema, with every reference followed."""
 
-    __slots__ = ("alone", "choices", "destination", "inner", "items", "join", "node", "other", "part", "secret", "typed")
+    __slots__ = (
+        "alone",
+        "choices",
+        "destination",
+        "inner",
+        "items",
+        "join",
+        "node",
+        "other",
+        "part",
+        "secret",
+        "typed",
+    )
 
     def __init__(self, node: Mapping[str, Any]) -> None:
         self.node = node
