@@ -94,7 +94,7 @@ _named: dict[str, Shape] = {}
 def _shape(node: Mapping[str, Any]) -> Shape:
     """Subschemas that are referred to by name, with nothing of weight beside, are made once."""
     name = str(node.get("$ref", ""))
-    marks = [k for k in node if k.startswith("x-kubernetes") or k.startswith("x-aigw") and k != "x-aigw-change"]
+    marks = [k for k in node if k.startswith("x-kubernetes") or (k.startswith("x-aigw") and k != "x-aigw-change")]
     if not name or marks:
         return Shape(follow(node))
     if name not in _named:
