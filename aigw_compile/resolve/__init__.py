@@ -13,10 +13,10 @@ from aigw_compile.resolve.bind import Binding
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
-from aigw_compile.resolve.layers import plain
 from aigw_compile.resolve.merged import Layering, Merged, Mount
 from aigw_compile.resolve.parts import CONFIG, Library, Part, nested
 from aigw_compile.resolve.paths import Path, matches, places
+from aigw_compile.resolve.survey import survey
 from aigw_compile.source import Source
 
 __all__ = [
@@ -53,7 +53,7 @@ class Resolved(NamedTuple):
 def refers(data: Json) -> bool:
     """Say whether a document has a configRef, or a `$patch`, anywhere in its spec."""
     spec = data.get("spec") if isinstance(data, dict) else None
-    return isinstance(spec, dict) and ("configRef" in spec or not plain([spec]))
+    return isinstance(spec, dict) and not survey([spec]).plain
 
 
 def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:

@@ -9,12 +9,13 @@ from typing import NamedTuple
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean
 from aigw_compile.mask import shown
 from aigw_compile.resolve.contract import FIELDS, allows
-from aigw_compile.resolve.layers import PATCH, Entry, Stack, cut, expanded, items, keys
+from aigw_compile.resolve.layers import Entry, Stack, at_key, cut, expanded, items, keys
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.merged import Layering, Mount
 from aigw_compile.resolve.parts import Part
 from aigw_compile.resolve.paths import ANY, Item, Path, Step, inner, written
 from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, destinations, secrets_in
+from aigw_compile.resolve.survey import PATCH
 
 
 class Rule(NamedTuple):
@@ -132,11 +133,13 @@ class Binding:
                 if here:
                     self._walk(here, found, shape.step(0), f"{path}[{name}]")
             return
-        for key, found in keys(stack).items():
-            here = [node.keys[key] for node in nodes if key in node.keys]
-            if shape.other:
-                here += [inner for node in nodes for inner in node.items(key)]
-            if here:
+        known = dict.fromkeys(key for node in nodes for key in node.keys)
+        if shape.other:
+            known = dict.fromkeys(keys(stack))
+        for key in known:
+            if found := at_key(stack, key):
+                here = [node.keys[key] for node in nodes if key in node.keys]
+                here += [inner for node in nodes for inner in node.items(key)] if shape.other else []
                 self._walk(here, found, shape.step(key), f"{path}.{key}" if path else key)
 
     def _bound(self, rule: Rule, entry: Entry) -> bool:

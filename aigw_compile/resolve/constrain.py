@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, named, value_at
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, named
 from aigw_compile.mask import shown
 from aigw_compile.resolve.contract import Constraint, validator
 from aigw_compile.resolve.merged import Merged, Mount
 from aigw_compile.resolve.parts import Part
-from aigw_compile.resolve.paths import Item, Path, places, written
-from aigw_compile.resolve.shapes import Shape, document
-from aigw_compile.schema import with_defaults
+from aigw_compile.resolve.paths import Item, Path, written
+from aigw_compile.resolve.shapes import Shape, document, key_of
 from aigw_compile.units import seconds, size
 
 
@@ -23,8 +22,7 @@ def constrained(source: Merged, mounts: list[Mount]) -> Iterator[Diagnostic]:
     held = [(m, m.layer.part, c) for m in mounts if m.layer.part for c in m.layer.part.contract.constrain]
     if not held or not isinstance(source.data, dict):
         return
-    whole = with_defaults(source.data)
-    data = whole.get("spec") if isinstance(whole, dict) else None
+    data = source.data.get("spec")
     for mount, part, constraint in dict.fromkeys((m.path, p, i) for m, p, i in _numbered(held)):
         yield from _one(source, data, mount, part, part.contract.constrain[constraint])
 
@@ -37,11 +35,7 @@ def _numbered(held: list[tuple[Mount, Part, Constraint]]) -> Iterator[tuple[Moun
 def _one(source: Merged, data: Json, mount: Path, part: Part, one: Constraint) -> Iterator[Diagnostic]:
     path = (*mount, *one.path)
     judge = _validator(json.dumps(one.schema, sort_keys=True))
-    for place in places(path, data, ("spec",)):
-        value = value_at(place[1:], data)
-        shape = document()
-        for step in place:
-            shape = shape.step(step)
+    for place, value, shape in _effective(path, data, document().step("spec"), ("spec",)):
         wrong = next(iter(judge.iter_errors(normal(value, shape))), None)
         if wrong is not None:
             message = f'{named(place, source.data)} is {shown(value)}, and "{part.name}" constrains it'
@@ -49,11 +43,32 @@ def _one(source: Merged, data: Json, mount: Path, part: Part, one: Constraint) -
             yield _finding(source, part, one, message, at, _said(one, shape))
     if one.required:
         last = max((i + 1 for i, step in enumerate(path) if isinstance(step, Item)), default=0)
-        for holder in places(path[:last], data, ("spec",)) if last else [("spec",)]:
-            if next(places(path[last:], value_at(holder[1:], data)), None) is None:
+        for holder, inside, shape in _effective(path[:last], data, document().step("spec"), ("spec",)):
+            if next(_effective(path[last:], inside, shape), None) is None:
                 message = f"`{written(path[last:])}` is missing in {named(holder, source.data) or 'spec'}"
                 message += f': "{part.name}" demands it'
                 yield _finding(source, part, one, message, _written(source, holder), _said(one, None))
+
+
+def _effective(path: Path, data: Json, shape: Shape, at: Pointer = ()) -> Iterator[tuple[Pointer, Json, Shape]]:
+    """Yield every place that a path matches, with its value; what no layer set has its default."""
+    if not path:
+        yield at, data, shape
+        return
+    step, rest = path[0], path[1:]
+    if isinstance(step, str):
+        inner = shape.step(step)
+        if isinstance(data, dict) and (step in data or "default" in inner.node):
+            yield from _effective(rest, data[step] if step in data else inner.node["default"], inner, (*at, step))
+    elif isinstance(data, list):
+        inner = shape.step(0)
+        for index, item in enumerate(data):
+            if step.takes(key_of(item)):
+                yield from _effective(rest, item, inner, (*at, index))
+    elif isinstance(data, dict):
+        for key, item in data.items():
+            if step.takes(key):
+                yield from _effective(rest, item, shape.step(key), (*at, key))
 
 
 def _finding(source: Merged, part: Part, one: Constraint, message: str, at: Pointer, hint: str) -> Diagnostic:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Json, Pointer, Span
 from aigw_compile.resolve.parts import Part
 from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, key_of
+from aigw_compile.resolve.survey import PATCH
 from aigw_compile.source import Source
-
-PATCH = "$patch"
 
 
 class Layer:
@@ -51,6 +50,10 @@ class Entry(NamedTuple):
     """In the document of the layer."""
     fresh: bool = False
     """Replaces everything that is weaker."""
+
+    def step(self, step: str | int) -> Entry:
+        """Return what the layer has one step further, where it has something."""
+        return Entry(self.layer, self.value[step], (*self.at, step))  # type: ignore[index]
 
 
 Stack = list[Entry]
@@ -145,6 +148,11 @@ def keys(stack: Stack) -> dict[str, Stack]:
     return found
 
 
+def at_key(stack: Stack, key: str) -> Stack:
+    """Return what the entries of a map have at one key."""
+    return [entry.step(key) for entry in stack if isinstance(entry.value, dict) and key in entry.value]
+
+
 def items(stack: Stack, shape: Shape, expand: Expand) -> dict[tuple[str, int], Stack]:
     """Return what the entries of a keyed list have for each name; of a name that one layer has twice, each by itself."""
     found: dict[tuple[str, int], Stack] = {}
@@ -185,40 +193,3 @@ def union(stack: Stack) -> Stack:
             if item != {PATCH: "replace"}:
                 found[repr(item)] = Entry(layer, item, (*at, index))
     return list(found.values())
-
-
-def plain(value: Json) -> bool:
-    """Say whether no configRef and no `$patch` stands anywhere inside a value, its own top aside."""
-    rest: list[Any] = (
-        list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
-    )
-    while rest:
-        here = rest.pop()
-        kind = type(here)
-        if kind is dict:
-            if "configRef" in here or PATCH in here:
-                return False
-            rest.extend(here.values())
-        elif kind is list:
-            rest.extend(here)
-    return True
-
-
-def sizes(value: Json) -> int:
-    """Return how many values stand in a value, itself included."""
-    count = 0
-    rest: list[Any] = [value]
-    while rest:
-        here = rest.pop()
-        count += 1
-        kind = type(here)
-        if kind is dict:
-            rest.extend(here.values())
-        elif kind is list:
-            rest.extend(here)
-    return count
-
-
-def walk(stack: Stack, shape: Shape) -> Iterator[Entry]:
-    """Yield the entries of a stack that have an effect, weakest first."""
-    yield from stack[cut(stack, shape) :]

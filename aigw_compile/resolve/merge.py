@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from aigw_compile.diagnostic import Json
-from aigw_compile.resolve.layers import PATCH, Entry, Expand, Stack, cut, expanded, items, keys, union
+from aigw_compile.resolve.layers import Entry, Expand, Stack, cut, expanded, items, union
 from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape
+from aigw_compile.resolve.survey import PATCH
 
 ABSENT: Final[Any] = object()
 """In place of a value: nothing stands there, since it was deleted."""
@@ -34,12 +35,25 @@ def merge(stack: Stack, shape: Shape, expand: Expand) -> Any:
 
 
 def _map(stack: Stack, shape: Shape, expand: Expand) -> dict[str, Any]:
+    first: dict[str, Entry] = {}
+    several: dict[str, Stack] = {}
+    for entry in stack:
+        own: Any = entry.value
+        for key in own:
+            if key in first:
+                several.setdefault(key, [first[key]]).append(entry)
+            else:
+                first[key] = entry
     result: dict[str, Any] = {}
-    for key, inner in keys(stack).items():
-        one = inner[0]
-        if len(inner) == 1 and one.layer.plain and (type(one.value) is not dict or PATCH not in one.value):
-            result[key] = one.value
+    for key, entry in first.items():
+        if key == PATCH:
             continue
+        if key not in several:
+            value: Any = entry.value[key]  # type: ignore[index,call-overload]
+            if entry.layer.plain and (type(value) is not dict or PATCH not in value):
+                result[key] = value
+                continue
+        inner = [one.step(key) for one in several.get(key, (entry,))]
         value = merge(inner, shape.step(key), expand)
         if value is not ABSENT:
             result[key] = value

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span
-from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys, plain, sizes
+from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested, refs_of
 from aigw_compile.resolve.paths import Item, Path
 from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, key_of, of_type
+from aigw_compile.resolve.survey import survey
 from aigw_compile.source import Source
 
 MOST_VALUES = 1_000_000
@@ -38,7 +39,7 @@ class Layering:
         """About the configRefs of the document itself and of those that it reaches; with their places."""
         self._expansions: dict[tuple[int, Pointer], Stack] = {}
         self._size = 0
-        self.own = Layer(source, part, None, (), plain(value))
+        self.own = Layer(source, part, None, (), (part.survey if part else survey(value)).plain)
         own = Entry(self.own, value, at)
         self.root = [*self._parts(own, part.refs), own] if part else expanded([own], self.shape, self.expand)
 
@@ -76,8 +77,8 @@ class Layering:
         stack: Stack = []
         for step in reversed(steps):
             by = layers.get(step.by if step.by is not entry.layer.part else None, entry.layer)
-            layers[step.part] = Layer(step.part.source, step.part, by, step.ref.at, plain(step.part.config))
-            self._size += sizes(step.part.config)
+            layers[step.part] = Layer(step.part.source, step.part, by, step.ref.at, step.part.survey.plain)
+            self._size += step.part.survey.size
             stack.append(Entry(layers[step.part], step.part.config, CONFIG))
         if self._size > MOST_VALUES and stack:
             message = f"with its parts this has more than {MOST_VALUES:,} values"

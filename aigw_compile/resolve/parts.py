@@ -10,6 +10,7 @@ from aigw_compile.project import glob
 from aigw_compile.resolve import order
 from aigw_compile.resolve.contract import Contract, contract
 from aigw_compile.resolve.shapes import PLACES
+from aigw_compile.resolve.survey import survey
 from aigw_compile.source import Source
 
 MOST_PARTS = 256
@@ -45,7 +46,7 @@ def refs_of(value: Json, at: Pointer) -> list[Ref]:
 class Part:
     """One part. Two are the same if they are one object."""
 
-    __slots__ = ("config", "contract", "diagnostics", "name", "refs", "source", "type")
+    __slots__ = ("config", "contract", "diagnostics", "name", "refs", "source", "survey", "type")
 
     def __init__(self, source: Source) -> None:
         data = source.data if isinstance(source.data, dict) else {}
@@ -62,6 +63,7 @@ class Part:
             hint = "write it at spec.configRef, beside `config`"
             message = "a part names what it builds on beside its config"
             found.append(Diagnostic("AIG2010", Severity.ERROR, message, (*CONFIG, "configRef"), hint, on_key=True))
+        self.survey = survey(self.config)
         self.diagnostics: list[Diagnostic] = found
         """About its contract; places are in its own document."""
 
