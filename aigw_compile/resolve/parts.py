@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean
@@ -240,7 +241,7 @@ class Library:
         if way is None:
             return None
         related = []
-        for here, to in zip(way[1:], way[2:], strict=False):
+        for here, to in pairwise(way[1:]):
             ref = next(r for r in self.parts[here].refs if r.name == to)
             span = self.parts[here].source.span(ref.at)
             related.append(Related(f'"{here}" refers to "{to}" here', (), span))
