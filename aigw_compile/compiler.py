@@ -57,7 +57,7 @@ class Build(NamedTuple):
 
 def check(opened: Opened) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
     """Check every document of a project; return them, and the findings that belong to none of them."""
-    checked = tuple(check_document(source, opened.project) for source in opened.documents)
+    checked = tuple(check_document(source, opened.project) for source in (*opened.documents, *opened.asked_parts))
     return checked, (*opened.diagnostics, *_doubles(checked))
 
 

@@ -177,6 +177,10 @@ def _holders(folders: Sequence[Path]) -> list[Path]:
     return [folder for folder in folders if os.path.lexists(folder / FILENAME)]
 
 
+def _stays(folder: Path, repository: Path) -> bool:
+    return not folder.is_symlink() or Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(repository))
+
+
 def _is_repository(folder: Path) -> bool:
     return (folder / ".git").exists()
 
@@ -186,9 +190,8 @@ def _above(path: Path) -> list[Path]:
     folders: list[Path] = []
     for folder in (*reversed(path.parents), path):
         repository = folders[0] if folders and _is_repository(folders[0]) else None
-        if repository and folder.is_symlink():
-            if not Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(repository)):
-                break
+        if repository and not _stays(folder, repository):
+            break
         if folder == path and folders and not folder.is_dir():
             break
         if _is_repository(folder):

@@ -11,7 +11,7 @@ from typing import Any
 
 from aigw_compile.diagnostic import Diagnostic, Severity
 from aigw_compile.render import FORMATS, render
-from aigw_compile.source import display
+from aigw_compile.source import display, load
 
 
 class ReportError(ValueError):
@@ -63,10 +63,9 @@ def _texts(findings: Iterable[Diagnostic], root: Path) -> Mapping[str, str]:
     files = {d.span.file for d in findings if d.span} | {r.span.file for d in findings for r in d.related if r.span}
     texts = {}
     for file in sorted(files):
-        try:
-            texts[file] = display((root / file).read_bytes())
-        except OSError:
-            continue
+        raw = load(root, file.split("/"), file)  # follows no link: a finding about one must not show what it leads to
+        if isinstance(raw, bytes):
+            texts[file] = display(raw)
     return texts
 
 

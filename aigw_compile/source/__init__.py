@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from yaml.error import YAMLError
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Span, named
 from aigw_compile.source.codes import CODES
+from aigw_compile.source.files import LARGEST, load
 from aigw_compile.source.text import Text, decode, display
 
 if TYPE_CHECKING:
     from aigw_compile.source.places import Place
 
-__all__ = ["CODES", "LARGEST", "Source", "display", "parse", "read"]
-
-LARGEST: Final = 8 * 1024 * 1024
-"""Bytes of a file, at most."""
+__all__ = ["CODES", "LARGEST", "Source", "display", "load", "parse"]
 
 
 class _File:
@@ -126,39 +121,6 @@ def parse(raw: bytes | str, file: str) -> tuple[list[Source], list[Diagnostic]]:
         message = f"more than {walk.MOST_DOCUMENTS:,} documents in one file"
         found.append(text.finding("AIG0021", message, many.index, many.index + 3, "split the file"))
     return sources, sorted(found, key=_order)
-
-
-def read(path: Path, file: str) -> tuple[list[Source], list[Diagnostic]]:
-    """Return what `parse` makes of the file at `path`, or the finding that says why it cannot be read.
-
-    A path that is no regular file is never opened, so that a pipe cannot make the compiler wait.
-    """
-    try:
-        about = os.stat(path)
-        if stat.S_ISDIR(about.st_mode):
-            return [], [_unread(file, "AIG0001", "this is a folder, not a file")]
-        if not stat.S_ISREG(about.st_mode):
-            return [], [_unread(file, "AIG0001", "this is no regular file")]
-        with open(path, "rb") as stream:
-            raw = stream.read(LARGEST + 1)
-    except OSError as error:
-        reason = {
-            FileNotFoundError: "the file does not exist",
-            PermissionError: "the file may not be read: permission denied",
-            NotADirectoryError: "a part of the path is a file, not a folder",
-        }.get(type(error), f"the file cannot be read: {error.strerror or type(error).__name__}")
-        return [], [_unread(file, "AIG0001", reason)]
-    except ValueError:
-        return [], [_unread(file, "AIG0001", "this is no path: it contains a NUL character")]
-    if len(raw) > LARGEST:
-        size = f"{about.st_size / 1024 / 1024:.1f} MiB"
-        message = f"the file is too large: {size}, and at most {LARGEST // 1024 // 1024} MiB are read"
-        return [], [_unread(file, "AIG0002", message, "split it, or keep it out of the sources")]
-    return parse(raw, file)
-
-
-def _unread(file: str, code: str, message: str, hint: str = "") -> Diagnostic:
-    return Diagnostic(code, CODES[code][0], message, hint=hint, span=Span(file, 1, 1, 1, 1))
 
 
 def _order(diagnostic: Diagnostic) -> tuple[int, int, int, str]:
