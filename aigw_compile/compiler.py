@@ -10,7 +10,7 @@ Every step returns diagnostics beside its result; an exception is a mistake of o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aigw_compile import ir
@@ -19,11 +19,11 @@ from aigw_compile.lower import lower
 from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.prune import pruned
 from aigw_compile.reading import Opened, open_project, open_projects
-from aigw_compile.resolve import resolve
+from aigw_compile.resolve import Library, Part, Resolved, blamed, own_findings, required, resolve, resolve_part
 from aigw_compile.rules import dangling, run_data, run_gateway
 from aigw_compile.schema import with_defaults
 from aigw_compile.source import Source, parse
-from aigw_compile.validate import validate
+from aigw_compile.validate import validate, validate_layer, validate_part
 
 if TYPE_CHECKING:
     from aigw_compile.document import Document
@@ -55,24 +55,89 @@ class Build(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def check(opened: Opened) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
-    """Check every document of a project; return them, and the findings that belong to none of them."""
-    checked = tuple(check_document(source, opened.project) for source in (*opened.documents, *opened.asked_parts))
-    return checked, (*opened.diagnostics, *_doubles(checked))
+class Reuse(NamedTuple):
+    """What a run knows of the parts of its project."""
+
+    library: Library
+    frozen: bool = False
+    """Every configRef must name the digest of its part."""
+    unread: Mapping[str, Sequence[Diagnostic]] = {}
+    """File -> what is wrong with it, where it is read for its parts alone."""
+    said: dict[Part, tuple[Diagnostic, ...]] = {}
+    """What was said of a part already."""
 
 
-def check_document(source: Source, project: Project | None = None) -> Checked:
-    """Check one document: everything that can be said about it comes at once, whatever else is wrong."""
-    source = resolve(source)
+def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
+    """Check every gateway of a project; return them, and the findings that belong to none of them.
+
+    Parts that were asked for are checked by themselves; all others where a gateway or a part is made from them.
+    """
+    folder = opened.project.root.relative_to(opened.shown_from).as_posix()
+    library = Library(opened.parts, opened.links, "" if folder == "." else folder)
+    reuse = Reuse(library, frozen, opened.part_diagnostics, {})
+    checked = tuple(check_document(source, opened.project, reuse) for source in opened.documents)
+    asked = [part for part in library.every if part.source in opened.asked_parts]
+    of_parts = [d for part in asked for d in check_part(part, reuse, opened.project)]
+    return checked, (*opened.diagnostics, *of_parts, *_doubles(checked))
+
+
+def check_document(source: Source, project: Project | None = None, reuse: Reuse | None = None) -> Checked:
+    """Check one gateway: everything that can be said about it comes at once, whatever else is wrong."""
+    reuse = reuse or Reuse(Library(()), said={})
+    resolved = resolve(source, reuse.library, reuse.frozen)
+    said = [*_of_layers(source, resolved, reuse, project)] if resolved.layered else []
+    source = resolved.source
     findings = [*validate(source.data), *run_data(source.data)]
-    broken = failed(findings)
-    whole = with_defaults(pruned(source.data, findings, _unfit) if broken else source.data)
+    broken = failed(findings) or failed(said)
+    whole = with_defaults(pruned(source.data, findings, _unfit) if failed(findings) else source.data)
     gateway = lower(whole) if isinstance(whole, dict) else None
     if gateway is not None:
         findings += run_gateway(gateway, [d.at for d in findings if d.severity is Severity.ERROR])
-    findings = [*_levelled(findings, project)]
-    good = gateway if not broken and not failed(findings) else None
-    return Checked(source, good, tuple(map(source.locate, findings)))
+    located = [source.locate(blamed(d, resolved)) for d in _levelled(findings, project)]
+    located += [source.locate(d) for d in required(source, resolved, project, reuse.library)] if project else []
+    good = gateway if not broken and not failed(located) else None
+    return Checked(source, good, (*said, *_news(located, said)))
+
+
+def check_part(part: Part, reuse: Reuse, project: Project | None = None) -> tuple[Diagnostic, ...]:
+    """Check one part, its contract, and how it stands with the parts that it builds on."""
+    if part not in reuse.said:
+        reuse.said[part] = ()  # parts may refer to each other in a circle
+        found = [*reuse.unread.get(part.source.file, ())]
+        found += [part.source.locate(d) for d in validate_part(part.source.data)]
+        found += _levelled(own_findings(part, reuse.library, reuse.frozen), project)
+        resolved = resolve_part(part, reuse.library)
+        found += [d for own in resolved.parts if own is not part for d in check_part(own, reuse, project)]
+        reuse.said[part] = (*found, *_news(resolved.diagnostics, found))
+    return reuse.said[part]
+
+
+def _of_layers(
+    source: Source, resolved: Resolved, reuse: Reuse, project: Project | None
+) -> Iterator[Diagnostic]:
+    """Yield what is wrong with the document by itself, with its parts, and with how they fit together."""
+    own = [source.locate(d) for d in validate_layer(source.data)]
+    bound = resolved.diagnostics
+    unseen = {d.span[:5] for d in bound if d.span and d.code == "AIG1001"}
+    yield from (d for d in own if not d.span or not _inside(d, unseen))
+    yield from bound
+    for part in resolved.parts:
+        yield from check_part(part, reuse, project)
+
+
+def _inside(finding: Diagnostic, spans: set[tuple[object, ...]]) -> bool:
+    """Say whether a finding is about what a part hides: then nothing else is said of it."""
+    return bool(finding.span) and finding.span[:5] in spans  # type: ignore[index]
+
+
+def _news(findings: Iterable[Diagnostic], said: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    """Yield what was not said already of the same text, by whatever way it came in."""
+    known = {(d.code, d.message, d.span[:5] if d.span else None) for d in said}
+    for finding in findings:
+        key = (finding.code, finding.message, finding.span[:5] if finding.span else None)
+        if key not in known:
+            known.add(key)
+            yield finding
 
 
 def _unfit(data: Json) -> Iterator[Diagnostic]:

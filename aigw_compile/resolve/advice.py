@@ -12,12 +12,10 @@ _LEVELS: tuple[Path, ...] = (("models", ANY), ("consumerGroups", ANY), ("consume
 """Where policies stand beside those of the gateway."""
 _REPLACED = ("cache", "requestTransformer", "responseTransformer")
 """Of these policies the most specific one wins whole."""
-_LOOKS_AT = {
-    "promptGuard": ("requestTransformer",),
-    "responseGuard": ("responseTransformer", "cache"),
-    "promptDecorator": ("requestTransformer",),
-}
-"""A policy, and those that change what it looks at."""
+_COMES_AFTER = {"responseGuard": "responseTransformer"}
+"""A guard, and what changes the text that it has passed (the request order of the language, step 16)."""
+_BLINDS = {"promptGuard": ("scope", "roles"), "responseGuard": ("action",)}
+"""Fields beside the patterns of a guard that say what it looks at, and what it does."""
 
 
 def advice(part: Part) -> Iterator[Diagnostic]:
@@ -30,7 +28,10 @@ def advice(part: Part) -> Iterator[Diagnostic]:
             message = f"`{written(lock.path)}` is locked, and `auth` is not: a sibling `anonymous: true` opens the door"
             yield _warning("AIG2033", message, lock.at, "lock `auth`")
         if len(lock.path) > 1 and lock.path[0] == "policies":
-            yield from _replaceable(str(lock.path[1]), lock.at, closed)
+            for what, ways in _open(lock.path, closed):
+                if left := [f"`{written(path)}`" for path in ways if not _covered(path, closed)]:
+                    message = f"`{written(lock.path)}` is locked, and whoever refers to this part can set what {what}"
+                    yield _warning("AIG2035", message, lock.at, f"lock {', '.join(left)} too")
     for pattern in (
         ("policies", "limits", ANY, "cost"),
         *((*level, "policies", "limits", ANY, "cost") for level in _LEVELS),
@@ -42,18 +43,17 @@ def advice(part: Part) -> Iterator[Diagnostic]:
                 return
 
 
-def _replaceable(policy: str, at: tuple[str | int, ...], closed: list[Path]) -> Iterator[Diagnostic]:
-    own = [policy] if policy in _REPLACED else []
-    for other in (*own, *_LOOKS_AT.get(policy, ())):
-        paths: list[Path] = [(*level, "policies", other) for level in _LEVELS]
-        if other not in own:
-            paths.insert(0, ("policies", other))
-        open_ = [path for path in paths if not _covered(path, closed)]
-        if open_:
-            what = "replaces it" if other in own else "changes what it looks at"
-            message = f"`policies.{policy}` is locked, and whoever refers to this part can set what {what}"
-            yield _warning("AIG2035", message, at, f"lock {', '.join(f'`{written(path)}`' for path in open_)} too")
-            return
+def _open(lock: Path, closed: list[Path]) -> Iterator[tuple[str, list[Path]]]:
+    """Yield ways around a locked policy: what they do, and the paths that would have to be locked too."""
+    policy = str(lock[1])
+    if len(lock) > 2:
+        beside: list[Path] = [("policies", policy, key) for key in _BLINDS.get(policy, ()) if lock[2] == "deny"]
+        yield "blinds it", beside
+    levels: list[Path] = [(*level, "policies") for level in _LEVELS]
+    if policy in _REPLACED:
+        yield "replaces it", [(*level, policy) for level in levels]
+    if after := _COMES_AFTER.get(policy):
+        yield "changes what it has passed", [(*level, after) for level in (("policies",), *levels)]
 
 
 def _covered(path: Path, closed: list[Path]) -> bool:

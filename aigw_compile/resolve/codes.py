@@ -154,9 +154,9 @@ CODES: Mapping[str, tuple[str, str, str]] = {
     ),
     "AIG2035": (
         "warning",
-        "a locked policy that a more specific one replaces",
-        "Of caches and transformers the most specific wins whole: a locked one at the gateway is replaced by one at a "
-        "model, a group or a consumer. Guards and limits all apply, but a transformer or a cache that somebody else may "
-        "set changes what they look at. Lock the field there too.",
+        "a locked policy that others can walk around",
+        "The patterns of a guard are locked, and what it looks at (`scope`, `roles`) or does (`action`) is not. Of caches and "
+        "transformers the most specific wins whole: a locked one at the gateway is replaced by one at a model, a group or "
+        "a consumer. What a response guard has passed, a response transformer rewrites. Lock these too.",
     ),
 }

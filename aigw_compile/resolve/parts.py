@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean
+from aigw_compile.mask import shown
 from aigw_compile.project import glob
 from aigw_compile.resolve import order
 from aigw_compile.resolve.contract import Contract, contract
@@ -88,11 +89,14 @@ class Library:
         """`folder`: the project's root, as the names of files show it; "" where they are relative to it."""
         self.links = links or {}
         self._folder = folder
+        self.every: list[Part] = []
         self.parts: dict[str, Part] = {}
+        """By name; of two the first."""
         self.twins: list[tuple[Part, Part]] = []
         """(a part, the earlier one of its name)"""
         for source in sources:
             part = Part(source)
+            self.every.append(part)
             first = self.parts.setdefault(part.name, part)
             if first is not part:
                 self.twins.append((part, first))
@@ -122,10 +126,12 @@ class Library:
         named = self.parts.get(ref.name)
         at = (*ref.at, "name")
         if ref.file:
-            reached = self.links.get((source.file, ref.file))
-            if reached is None or isinstance(reached, Diagnostic):
-                known = reached or Diagnostic("AIG2001", Severity.ERROR, f'"{ref.file}" was not read')
-                return known._replace(at=(*ref.at, "file"))
+            try:
+                reached = self.links[source.file, ref.file]
+            except KeyError:
+                reached = Diagnostic("AIG2001", Severity.ERROR, f"{shown(ref.file)} was not read")
+            if isinstance(reached, Diagnostic):
+                return reached._replace(at=(*ref.at, "file"))
             if named is None or named.source.file != reached:
                 here = [p.name for p in self.parts.values() if p.source.file == reached]
                 return _error("AIG2001", f'{reached} has no part "{ref.name}"', at, did_you_mean(ref.name, here))
