@@ -14,8 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from aigw_compile import ir
-from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, failed
+from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, Span, failed
 from aigw_compile.lower import lower
+from aigw_compile.mask import bare, overlaps
 from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.prune import pruned
 from aigw_compile.reading import Opened, open_project, open_projects
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
 
 
 class Checked(NamedTuple):
-    """One document after the first phase. It has a gateway unless a diagnostic is an error."""
+    """One document after the first phase. It has a gateway unless a diagnostic is an error, or it is a part."""
 
     source: Source
     gateway: ir.Gateway | None
     diagnostics: tuple[Diagnostic, ...]
+    part: Part | None = None
 
     @property
     def name(self) -> str:
@@ -55,6 +57,10 @@ class Build(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
+UNRESOLVED = frozenset(("AIG2001", "AIG2002", "AIG2003", "AIG2004", "AIG2005", "AIG2008", "AIG2010"))
+"""Codes that say that something of the whole is not there."""
+
+
 class Reuse(NamedTuple):
     """What a run knows of the parts of its project."""
 
@@ -63,8 +69,19 @@ class Reuse(NamedTuple):
     """Every configRef must name the digest of its part."""
     unread: Mapping[str, Sequence[Diagnostic]] = {}
     """File -> what is wrong with it, where it is read for its parts alone."""
-    said: dict[Part, tuple[Diagnostic, ...]] = {}
-    """What was said of a part already."""
+    parts: dict[Part, Checked] = {}
+    """Those that were checked already."""
+
+
+def hidden_spans(checked: Iterable[Checked]) -> tuple[Span, ...]:
+    """Return the regions of files that parts hide, for whoever shows a line of a file."""
+    return tuple(dict.fromkeys(span for one in checked for span in one.source.hidden_spans()))
+
+
+def _outside(findings: Sequence[Diagnostic], sources: Iterable[Source]) -> Iterator[Diagnostic]:
+    """Leave out of findings every word that stands in a hidden region."""
+    hidden = tuple(dict.fromkeys(span for source in sources for span in source.hidden_spans())) if findings else ()
+    yield from (bare(d) if d.span and overlaps(d.span, hidden) else d for d in findings)
 
 
 def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
@@ -75,18 +92,21 @@ def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...],
     folder = opened.project.root.relative_to(opened.shown_from).as_posix()
     library = Library(opened.parts, opened.links, "" if folder == "." else folder)
     reuse = Reuse(library, frozen, opened.part_diagnostics, {})
-    checked = tuple(check_document(source, opened.project, reuse) for source in opened.documents)
+    gateways = [check_document(source, opened.project, reuse) for source in opened.documents]
     asked = [part for part in library.every if part.source in opened.asked_parts]
-    of_parts = [d for part in asked for d in check_part(part, reuse, opened.project)]
-    return checked, (*opened.diagnostics, *of_parts, *_doubles(checked))
+    parts = [check_part(part, reuse, opened.project) for part in asked]
+    checked = (*gateways, *parts)
+    return checked, (*_outside(opened.diagnostics, [one.source for one in checked]), *_doubles(gateways))
 
 
 def check_document(source: Source, project: Project | None = None, reuse: Reuse | None = None) -> Checked:
     """Check one gateway: everything that can be said about it comes at once, whatever else is wrong."""
-    reuse = reuse or Reuse(Library(()), said={})
+    reuse = reuse or Reuse(Library(()), parts={})
     resolved = resolve(source, reuse.library, reuse.frozen)
-    said = [*_of_layers(source, resolved, reuse, project)] if resolved.layered else []
+    said = [*_outside([*_of_layers(source, resolved, reuse, project)], [resolved.source])] if resolved.layered else []
     source = resolved.source
+    if any(d.code in UNRESOLVED for d in said):
+        return Checked(source, None, tuple(said))  # what the whole lacks may be in the part that was not found
     findings = [*validate(source.data), *run_data(source.data)]
     broken = failed(findings) or failed(said)
     whole = with_defaults(pruned(source.data, findings, _unfit) if failed(findings) else source.data)
@@ -99,35 +119,28 @@ def check_document(source: Source, project: Project | None = None, reuse: Reuse 
     return Checked(source, good, (*said, *_news(located, said)))
 
 
-def check_part(part: Part, reuse: Reuse, project: Project | None = None) -> tuple[Diagnostic, ...]:
+def check_part(part: Part, reuse: Reuse, project: Project | None = None) -> Checked:
     """Check one part, its contract, and how it stands with the parts that it builds on."""
-    if part not in reuse.said:
-        reuse.said[part] = ()  # parts may refer to each other in a circle
+    if part not in reuse.parts:
+        reuse.parts[part] = Checked(part.source, None, (), part)  # parts may refer to each other in a circle
+        resolved = resolve_part(part, reuse.library)
         found = [*reuse.unread.get(part.source.file, ())]
         found += [part.source.locate(d) for d in validate_part(part.source.data)]
         found += _levelled(own_findings(part, reuse.library, reuse.frozen), project)
-        resolved = resolve_part(part, reuse.library)
-        found += [d for own in resolved.parts if own is not part for d in check_part(own, reuse, project)]
-        reuse.said[part] = (*found, *_news(resolved.diagnostics, found))
-    return reuse.said[part]
+        found += [d for own in resolved.parts for d in check_part(own, reuse, project).diagnostics]
+        said = _outside([*found, *_news(resolved.diagnostics, found)], [resolved.source])
+        reuse.parts[part] = Checked(resolved.source, None, tuple(said), part)
+    return reuse.parts[part]
 
 
-def _of_layers(
-    source: Source, resolved: Resolved, reuse: Reuse, project: Project | None
-) -> Iterator[Diagnostic]:
+def _of_layers(source: Source, resolved: Resolved, reuse: Reuse, project: Project | None) -> Iterator[Diagnostic]:
     """Yield what is wrong with the document by itself, with its parts, and with how they fit together."""
-    own = [source.locate(d) for d in validate_layer(source.data)]
     bound = resolved.diagnostics
     unseen = {d.span[:5] for d in bound if d.span and d.code == "AIG1001"}
-    yield from (d for d in own if not d.span or not _inside(d, unseen))
+    yield from (d for d in map(source.locate, validate_layer(source.data)) if not d.span or d.span[:5] not in unseen)
     yield from bound
     for part in resolved.parts:
-        yield from check_part(part, reuse, project)
-
-
-def _inside(finding: Diagnostic, spans: set[tuple[object, ...]]) -> bool:
-    """Say whether a finding is about what a part hides: then nothing else is said of it."""
-    return bool(finding.span) and finding.span[:5] in spans  # type: ignore[index]
+        yield from check_part(part, reuse, project).diagnostics
 
 
 def _news(findings: Iterable[Diagnostic], said: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
@@ -243,6 +256,7 @@ __all__ = [
     "check_document",
     "check_text",
     "choices",
+    "hidden_spans",
     "open_project",
     "open_projects",
     "unused_accepts",

@@ -43,6 +43,11 @@ def codes() -> Mapping[str, tuple[str, str, str]]:
     return dict(sorted(table.items()))
 
 
+def title(code: str) -> str:
+    """Return what a code is about, in a few words."""
+    return codes().get(code, ("", "a finding", ""))[1]
+
+
 @cache
 def _columns() -> tuple[TargetFacts, ...]:
     return tuple(facts(name, profile) for name in TARGETS for profile in manifest(name).profiles)

@@ -15,7 +15,8 @@ PACKAGE = ROOT / "aigw_compile"
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"proxy"}),
     frozenset({"diagnostic", "data", "prices", "providers"}),
-    frozenset({"mask", "schema", "units"}),
+    frozenset({"schema", "units"}),
+    frozenset({"mask"}),
     frozenset({"ir", "source", "document"}),
     frozenset({"policies", "target", "project"}),
     frozenset({"plan", "rules", "validate", "lower", "prune", "secretfiles"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,8 @@ def _compiled(path: Path, gateway: str | None) -> bytes:
         findings += built.diagnostics
         documents = built.documents
     told = [d for d in findings if d.severity > Severity.HINT]
-    code = common.show(told, opened.shown_from, "text", ()) if told else 0
+    hidden = partial(compiler.hidden_spans, checked)
+    code = common.show(told, opened.shown_from, "text", (), hidden=hidden) if told else 0
     if code or not documents:
         raise click.exceptions.Exit(code or 1)
     (proxy,) = [d for d in documents if d.filename == "proxy.json"]

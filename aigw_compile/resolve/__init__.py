@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean, named, value_at
+from aigw_compile.mask import veil
 from aigw_compile.project import Project
 from aigw_compile.resolve.advice import advice
 from aigw_compile.resolve.bind import Binding
@@ -83,11 +84,12 @@ def resolve_part(part: Part, library: Library) -> Resolved:
 def _resolved(source: Merged, layering: Layering, constrains: Merged | None) -> Resolved:
     mounts = layering.mounts()
     parts = tuple(dict.fromkeys(m.layer.part for m in mounts if m.layer.part is not None))
-    binding = Binding(layering, mounts)
-    found = [*layering.findings, *binding.findings]
+    bare = Resolved(source, (), parts, tuple(mounts))
+    source.veil = veil(source.data, hidden(bare))
+    found = [*layering.findings, *Binding(layering, mounts).findings]
     if constrains is not None:
         found += map(source.locate, constrained(constrains, mounts))
-    return Resolved(source, tuple(found), parts, tuple(mounts))
+    return bare._replace(diagnostics=tuple(found))
 
 
 def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator[Diagnostic]:

@@ -154,6 +154,11 @@ class Merged(Source):
                 return last.layer.span((*last.at, *pointer[length:]), on_key=on_key)
         return self._own.span(pointer, on_key=on_key)
 
+    def hidden_spans(self) -> tuple[Span, ...]:
+        """Return where parts wrote what is hidden, in whatever layer, whether it has an effect or not."""
+        stacks = [found[0] for at in sorted(self.veil.hidden, key=str) if (found := self.stack(at))]
+        return tuple(e.layer.source.span(e.at) for stack in stacks for e in stack if e.layer.part is not None)
+
     def layers(self, pointer: Pointer) -> list[tuple[Entry, bool]]:
         """Return what each layer has at a place, weakest first, and whether it has an effect there."""
         found = self.stack(pointer)

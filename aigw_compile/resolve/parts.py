@@ -7,10 +7,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean
-from aigw_compile.mask import shown
+from aigw_compile.mask import shown, veil
 from aigw_compile.project import glob
 from aigw_compile.resolve import order
 from aigw_compile.resolve.contract import Contract, contract
+from aigw_compile.resolve.paths import places
 from aigw_compile.resolve.shapes import PLACES
 from aigw_compile.resolve.survey import survey
 from aigw_compile.source import Source
@@ -66,6 +67,9 @@ class Part:
             message = "a part names what it builds on beside its config"
             found.append(Diagnostic("AIG2010", Severity.ERROR, message, (*CONFIG, "configRef"), hint, on_key=True))
         self.survey = survey(self.config)
+        hidden = [at for term in self.contract.hide for at in places(term.path, self.config, CONFIG)]
+        if hidden:
+            source.veil = veil(source.data, hidden)
         self.diagnostics: list[Diagnostic] = found
         """About its contract; places are in its own document."""
 
