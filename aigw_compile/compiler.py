@@ -65,11 +65,11 @@ class Reuse(NamedTuple):
     """What a run knows of the parts of its project."""
 
     library: Library
-    frozen: bool = False
+    frozen: bool
     """Every configRef must name the digest of its part."""
-    unread: Mapping[str, Sequence[Diagnostic]] = {}
+    unread: Mapping[str, Sequence[Diagnostic]]
     """File -> what is wrong with it, where it is read for its parts alone."""
-    parts: dict[Part, Checked] = {}
+    parts: dict[Part, Checked]
     """Those that were checked already."""
 
 
@@ -101,7 +101,7 @@ def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...],
 
 def check_document(source: Source, project: Project | None = None, reuse: Reuse | None = None) -> Checked:
     """Check one gateway: everything that can be said about it comes at once, whatever else is wrong."""
-    reuse = reuse or Reuse(Library(()), parts={})
+    reuse = reuse or Reuse(Library(()), False, {}, {})
     resolved = resolve(source, reuse.library, reuse.frozen)
     said = [*_outside([*_of_layers(source, resolved, reuse, project)], [resolved.source])] if resolved.layered else []
     source = resolved.source

@@ -80,8 +80,10 @@ def test_parts_of_parts_and_a_diamond() -> None:
     assert spec(found) == {"policies": {"promptGuard": {"deny": ["base", "one", "two"]}, "limitStore": "one"}}
     span = found.source.span(("spec", "policies", "promptGuard", "deny", 0))
     assert (span.file, span.line) == ("f0.yaml", 6)
-    assert span.via and (span.via.file, span.via.line) == ("f2.yaml", 6)
-    assert span.via.via and (span.via.via.file, span.via.via.line) == ("f3.yaml", 5)
+    assert span.via
+    assert (span.via.file, span.via.line) == ("f2.yaml", 6)
+    assert span.via.via
+    assert (span.via.via.file, span.via.via.line) == ("f3.yaml", 5)
 
 
 def test_a_configref_inside_an_object() -> None:
@@ -101,7 +103,8 @@ def test_a_configref_inside_an_object() -> None:
     }
     span = found.source.span(("spec", "providers", 0, "region"))
     assert (span.file, span.line) == ("f0.yaml", 6)
-    assert span.via and span.via.file == "f2.yaml"
+    assert span.via
+    assert span.via.file == "f2.yaml"
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

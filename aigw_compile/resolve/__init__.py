@@ -17,17 +17,24 @@ from aigw_compile.resolve.digests import digest, pins
 from aigw_compile.resolve.merged import Layering, Merged, Mount
 from aigw_compile.resolve.parts import CONFIG, Library, Part, nested
 from aigw_compile.resolve.paths import Path, matches, places
+from aigw_compile.resolve.shapes import PLACES
 from aigw_compile.resolve.survey import survey
 from aigw_compile.source import Source
+from aigw_compile.units import key_of
 
 __all__ = [
     "CODES",
+    "CONFIG",
+    "PLACES",
     "Library",
+    "Merged",
     "Part",
     "Resolved",
     "blamed",
+    "bound",
     "digest",
     "hidden",
+    "key_of",
     "own_findings",
     "required",
     "resolve",
@@ -153,6 +160,23 @@ def _hiding(resolved: Resolved) -> Iterator[tuple[Path, Part, Pointer]]:
     for mount in resolved.mounts:
         if part := mount.layer.part:
             yield from (((*mount.path, *term.path), part, term.at) for term in part.contract.hide)
+
+
+def bound(source: Source, at: Pointer) -> Iterator[tuple[str, Part, Pointer]]:
+    """Yield what contracts say of a place: (hidden, locked, ...; the part; where its contract says so)."""
+    if not isinstance(source, Merged):
+        return
+    base: Pointer = CONFIG if _kind(source) == "AIGatewayConfig" else ("spec",)
+    data = value_at(base, source.data)
+    for mount in source.layering.mounts():
+        if part := mount.layer.part:
+            told = part.contract
+            listed = [("hidden", t.path, t.at) for t in told.hide]
+            listed += [("add only" if k.add else "locked", k.path, k.at) for k in told.lock]
+            listed += [("must fit", c.path, c.at) for c in told.constrain]
+            for word, path, place in listed:
+                if at[: len(base)] == base and matches((*mount.path, *path), at[len(base) :], data):
+                    yield word, part, place
 
 
 def _kind(source: Source) -> Json:

@@ -13,8 +13,8 @@ from aigw_compile.resolve.contract import Constraint, validator
 from aigw_compile.resolve.merged import Merged, Mount
 from aigw_compile.resolve.parts import Part
 from aigw_compile.resolve.paths import Item, Path, written
-from aigw_compile.resolve.shapes import Shape, document, key_of
-from aigw_compile.units import seconds, size
+from aigw_compile.resolve.shapes import Shape, document
+from aigw_compile.units import key_of, seconds, size
 
 
 def constrained(source: Merged, mounts: list[Mount]) -> Iterator[Diagnostic]:

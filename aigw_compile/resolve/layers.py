@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Json, Pointer, Span
 from aigw_compile.resolve.parts import Part
-from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, key_of
+from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape
 from aigw_compile.resolve.survey import PATCH
 from aigw_compile.source import Source
+from aigw_compile.units import key_of
 
 
 class Layer:

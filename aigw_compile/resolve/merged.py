@@ -9,9 +9,10 @@ from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, item
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested, refs_of
 from aigw_compile.resolve.paths import Item, Path
-from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, key_of, of_type
+from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, of_type
 from aigw_compile.resolve.survey import survey
 from aigw_compile.source import Source
+from aigw_compile.units import key_of
 
 MOST_VALUES = 1_000_000
 """Values of one gateway with its parts, at most."""

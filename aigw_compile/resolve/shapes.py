@@ -8,7 +8,6 @@ from typing import Any
 
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.schema import document_schema, field, follow
-from aigw_compile.units import derived_name
 
 MAP, KEYED, SET, WHOLE = "map", "keyed", "set", "whole"
 """How layers join at a place: key by key, item by name, as a union, or not at all (the strongest wins)."""
@@ -123,17 +122,6 @@ def of_type(name: str) -> Shape:
 def node_of(name: str) -> Mapping[str, Any]:
     """Return the schema of a type that parts can be `for`."""
     return field(PLACES[name]) or {}
-
-
-def key_of(item: Json) -> str:
-    """Return the name that an item of a keyed list is known by; a target's may follow from provider and model. "": none."""
-    if not isinstance(item, dict):
-        return ""
-    name = item.get("name")
-    if isinstance(name, str):
-        return name
-    provider, model = item.get("provider"), item.get("model")
-    return derived_name(f"{provider}-{model}") if isinstance(provider, str) and isinstance(model, str) else ""
 
 
 def secrets_in(value: Json, shape: Shape, at: Pointer = ()) -> Iterator[tuple[Pointer, Mapping[str, Json]]]:

@@ -10,9 +10,10 @@ from typing import Any
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, value_at
 from aigw_compile.schema import document_schema, field, follow, general
 from aigw_compile.validate.codes import CODES
+from aigw_compile.validate.layers import validate_layer, validate_part
 from aigw_compile.validate.words import WORDS, other, wrong_type
 
-__all__ = ["CODES", "validate", "validate_project"]
+__all__ = ["CODES", "validate", "validate_layer", "validate_part", "validate_project"]
 
 _LANGUAGE = "aigateway.schema.json"
 

@@ -93,7 +93,10 @@ def main() -> None:
         assert not found.diagnostics, found.diagnostics[:3]
         ours, theirs = _seconds(resolving), _seconds(reading)
         shape = "each also sets a field of the models of the one before" if overlap else "each with models of its own"
-        print(f"{PARTS} parts, {len(models)} models, {shape}: resolving {ours:.3f} s, CSafeLoader {theirs:.3f} s,", end=" ")
+        print(
+            f"{PARTS} parts, {len(models)} models, {shape}: resolving {ours:.3f} s, CSafeLoader {theirs:.3f} s,",
+            end=" ",
+        )
         print(f"ratio {ours / theirs:.3f}")
 
 
