@@ -130,7 +130,9 @@ def _set(source: Source, at: Pointer) -> Iterator[str]:
     for entry, counts in reversed(layers):
         span = entry.layer.span(entry.at)
         name = f'"{entry.layer.name}"' if entry.layer.part else "here"
-        what = f"  {shown(source.veil.data(at, entry.value))}" if len(layers) > 1 else ""
+        # The items of one layer stand elsewhere in the whole, so that what is hidden among them is not known here.
+        told = len(layers) > 1 and not source.veil.around(at)
+        what = f"  {shown(source.veil.data(at, entry.value))}" if told else ""
         via = "".join(f", through {s.file}:{s.line}:{s.column}" for s in _chain(span))
         yield f"  {'set' if counts else 'lost':8} {span.file}:{span.line}:{span.column}  {name}{what}{via}"
 
