@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from textwrap import fill
 from typing import Any
@@ -12,7 +12,7 @@ from aigw_compile import diff, reading, source, validate, verify
 from aigw_compile.compiler import Build, Checked
 from aigw_compile.diagnostic import Json, Pointer, named, nearest, value_at
 from aigw_compile.document import lines_of, source_map
-from aigw_compile.mask import scrub, shown
+from aigw_compile.mask import HIDDEN, NO_VEIL, STARS, Veil, scrub, shown
 from aigw_compile.rules import RULES
 from aigw_compile.schema import field, with_defaults
 from aigw_compile.target import TARGETS, Support, TargetFacts, facts, features, manifest
@@ -78,8 +78,11 @@ def explain_code(code: str) -> str | None:
     return f"{code} ({severity}): {title}\n\n{page if chr(10) in page else fill(page, 100)}\n"
 
 
-def pointer_of(text: str, data: Json) -> Pointer | None:
-    """Return the place that `models[chat].targets[0].weight` names in a document, or None where there is no such place."""
+def pointer_of(text: str, data: Json, hides: Veil = NO_VEIL) -> Pointer | None:
+    """Return the place that `models[chat].targets[0].weight` names in a document, or None where there is no such place.
+
+    A hidden name or key names nothing, so that nobody can try which there are.
+    """
     at: list[str | int] = [] if text.startswith(("metadata", "spec", "apiVersion", "kind")) or not text else ["spec"]
     for key, bracket in re.findall(r"([^.\[\]]+)|\[([^\]]*)\]", text):
         here = value_at(tuple(at), data)
@@ -87,10 +90,13 @@ def pointer_of(text: str, data: Json) -> Pointer | None:
             if not isinstance(here, dict) or key not in here:
                 return None
             at.append(key)
+            if hides.named(tuple(at)).endswith(STARS):
+                return None
             continue
         if not isinstance(here, list):
             return None
         by_name = [i for i, item in enumerate(here) if isinstance(item, dict) and item.get("name") == bracket]
+        by_name = [i for i in by_name if not hides.covers((*at, i, "name"))]
         by_number = [int(bracket)] if bracket.isdigit() and int(bracket) < len(here) else []
         if not (by_name or by_number):
             return None
@@ -100,13 +106,13 @@ def pointer_of(text: str, data: Json) -> Pointer | None:
 
 def explain_place(checked: Checked, builds: list[Build], text: str) -> str | None:
     """Return what a place in a spec holds, where it was set, its default, and the outputs that it went to."""
-    data = checked.source.data
-    at = pointer_of(text, data)
+    data, hides = checked.source.data, checked.source.veil
+    at = pointer_of(text, data, hides)
     if at is None:
         return _default(text, data)
     span = checked.source.span(at)
     lines = [
-        f"{named(at, data) or 'spec'} = {shown(value_at(at, data), 200)}",
+        f"{hides.named(at) if hides else named(at, data) or 'spec'} = {_value(at, checked)}",
         f"  set      {span.file}:{span.line}:{span.column}",
     ]
     described = field(at)
@@ -115,8 +121,13 @@ def explain_place(checked: Checked, builds: list[Build], text: str) -> str | Non
     if described and "default" in described:
         lines.append(f"  default  {shown(described['default'])}")
     for build in builds:
-        lines += _reached(build, at)
+        lines += map(hides.text, _reached(build, at))
     return scrub("\n".join(lines) + "\n")
+
+
+def _value(at: Pointer, checked: Checked) -> str:
+    value = checked.source.veil.data(at, value_at(at, checked.source.data))
+    return HIDDEN if value == HIDDEN else shown(value, 200)
 
 
 def _default(text: str, data: Json) -> str | None:
@@ -165,12 +176,21 @@ def explain_line(checked: Checked, build: Build, filename: str, line: int) -> st
     here = out
     while here not in mapped and here:
         here = here[:-1]
-    answer = [f"{filename}:{line}: {scrub(lines[line - 1][0].strip())}", f"  place    {_path(out)}"]
-    for origin in dict.fromkeys(mapped.get(here, [()])):
+    origins = [*dict.fromkeys(mapped.get(here, [()]))]
+    hides = checked.source.veil
+    text = HIDDEN if hides and _may_tell(hides, origins, value_at(out, document.body)) else lines[line - 1][0].strip()
+    answer = [f"{filename}:{line}: {scrub(hides.text(text))}", f"  place    {hides.text(_path(out))}"]
+    for origin in origins:
         span = checked.source.span(origin)
-        label = named(origin, checked.source.data) or "the gateway"
+        label = (hides.named(origin) if hides else named(origin, checked.source.data)) or "the gateway"
         answer.append(f"  because  {label}  {span.file}:{span.line}:{span.column}")
     return "\n".join(answer) + "\n"
+
+
+def _may_tell(hides: Veil, origins: Iterable[Pointer], value: Json) -> bool:
+    """Whether a line of an output may come from a hidden place."""
+    whole = isinstance(value, (dict, list)) and bool(value)
+    return any(hides.covers(o) or (hides.around(o) and not whole and hides.tells(value)) for o in origins)
 
 
 def _path(out: Pointer) -> str:
