@@ -24,7 +24,7 @@ from aigw_compile.resolve import resolve
 from aigw_compile.rules import dangling, run_data, run_gateway
 from aigw_compile.schema import with_defaults
 from aigw_compile.source import Source, parse
-from aigw_compile.validate import validate
+from aigw_compile.validate import has_refs, validate, validate_layer, validate_part
 
 if TYPE_CHECKING:
     from aigw_compile.document import Document
@@ -75,6 +75,8 @@ def _outside(findings: Sequence[Diagnostic], checked: Sequence[Checked]) -> Iter
 
 def check_document(source: Source, project: Project | None = None) -> Checked:
     """Check one document: everything that can be said about it comes at once, whatever else is wrong."""
+    if pending := [*_unresolved(source)]:
+        return Checked(source, None, tuple(map(source.locate, pending)))
     source = resolve(source)
     findings = [*validate(source.data), *run_data(source.data)]
     broken = failed(findings)
@@ -85,6 +87,16 @@ def check_document(source: Source, project: Project | None = None) -> Checked:
     findings = [*_levelled(findings, project)]
     good = gateway if not broken and not failed(findings) else None
     return Checked(source, good, tuple(map(source.locate, findings)))
+
+
+def _unresolved(source: Source) -> Iterator[Diagnostic]:
+    """Yield what can be said of a part, or of a gateway that builds on parts, and that it cannot be merged yet."""
+    if source.data and isinstance(source.data, dict) and source.data.get("kind") == "AIGatewayConfig":
+        yield from validate_part(source.data)
+        yield Diagnostic("AIG1009", Severity.ERROR, "parts are not in this version yet", ("kind",))
+    elif has_refs(source.data):
+        yield from validate_layer(source.data)
+        yield Diagnostic("AIG1009", Severity.ERROR, "`configRef` is not in this version yet", ("spec",))
 
 
 def _unfit(data: Json) -> Iterator[Diagnostic]:
