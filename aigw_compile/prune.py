@@ -11,6 +11,8 @@ from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, value_a
 HEAD = {"apiVersion": "aigw.dev/v1alpha1", "kind": "AIGateway"}
 """What stands in for a broken head, so that the rest of the document is still checked."""
 
+_MORE = "AIG1099"
+"""The list of errors is not complete."""
 _ROUNDS = 12
 """An error moves outwards by one object a round (a field, then the object that needed it); the language is not deeper."""
 
@@ -22,10 +24,11 @@ def pruned(
 
     A broken object in a list becomes None, so that the places of the others stay what they are; a broken word is gone.
     """
-    if not isinstance(data, dict):
+    findings = [d for d in findings if d.severity is Severity.ERROR]
+    if not isinstance(data, dict) or any(d.code == _MORE for d in findings):
         return None
     copy: dict[str, Any] = deepcopy(data)
-    places = {d.at for d in findings if d.severity is Severity.ERROR}
+    places = {d.at for d in findings}
     for _ in range(_ROUNDS):
         for place in sorted(places, key=len, reverse=True):
             _drop(copy, place)
