@@ -1,0 +1,168 @@
+"""A seed to a part, a contract, and a gateway that refers to the part: drawn from the schema, cut down, and patched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+from aigw_compile.diagnostic import Pointer, value_at
+from aigw_compile.resolve.paths import ANY, Item, Path, parse, wrong
+from aigw_compile.resolve.shapes import key_of, node_of
+from aigw_compile.schema import field, list_type
+from aigw_compile.view import Rules
+from tests.drawn import document
+
+ADDED = [parse(text) for text in ("policies.promptGuard.deny", "policies.limits", "models[*].policies.limits")]
+CONSTRAINTS: list[tuple[str, dict[str, Any]]] = [
+    ("models[*].policies.limits[*].tokens", {"maximum": 200_000}),
+    ("models[*].timeouts.request", {"maximum": 60}),
+    ("models[*].targets[*].weight", {"maximum": 50}),
+    ("models[*].policies.cache.scope", {"const": "consumer"}),
+    ("observability.accessLog", {"required": ["format"]}),
+    ("models[*].lifecycle.sunset", {}),
+    ("listeners[*].maxBodySize", {"maximum": 1_000_000}),
+]
+
+
+def spec(seed: int) -> dict[str, Any]:
+    """Return the spec of a gateway that fits the schema, every item of a keyed list with a name that says where it is."""
+    data = document(seed)
+    for at in [*_lists(data, ())]:
+        for number, item in enumerate(value_at(at, data)):  # type: ignore[arg-type]
+            assert isinstance(item, dict)
+            if "name" in item or at[-1] != "targets":
+                item["name"] = f"{str(at[-1])[:3].lower()}-q{number}"
+            else:
+                item["model"] = f"m-{number}"
+    found: dict[str, Any] = data["spec"]
+    return found
+
+
+def _lists(data: Any, at: Pointer) -> Iterator[Pointer]:
+    if isinstance(data, dict):
+        for key, inner in data.items():
+            yield from _lists(inner, (*at, key))
+    elif isinstance(data, list):
+        if data and list_type(at) == "map":
+            yield at
+        for index, inner in enumerate(data):
+            yield from _lists(inner, (*at, index))
+
+
+def cut(value: Any, dice: Random, likely: float) -> Any:
+    """Return a value with fields and items left out; what holds them stays, and so do names."""
+    if isinstance(value, dict):
+        kept = {k: v for k, v in value.items() if k == "name" or dice.random() > likely}
+        return {k: cut(v, dice, likely) for k, v in kept.items()}
+    if isinstance(value, list):
+        return [cut(v, dice, likely / 2) for v in value if dice.random() > likely / 2] or value[:1]
+    return value
+
+
+def patched(value: Any, dice: Random, at: Pointer = ("spec",)) -> Any:
+    """Return a value with some `$patch` in it."""
+    if isinstance(value, dict):
+        found = {k: patched(v, dice, (*at, k)) for k, v in value.items()}
+        for key in value:
+            if key != "name" and dice.random() < 0.08:
+                found[key] = {"$patch": "delete"}
+        return {"$patch": "replace", **found} if at != ("spec",) and dice.random() < 0.05 else found
+    if isinstance(value, list):
+        listed = [patched(v, dice, (*at, i)) for i, v in enumerate(value)]
+        if listed and list_type(at) == "map" and dice.random() < 0.2:
+            listed = [
+                {"name": v["name"], "$patch": "delete"} if "name" in v and dice.random() < 0.5 else v for v in listed
+            ]
+        return [{"$patch": "replace"}, *listed] if dice.random() < 0.05 else listed
+    return value
+
+
+def contract(part: dict[str, Any], dice: Random) -> Rules:
+    """Return what binds those who refer to a part: paths that go where it has something, or might."""
+    known = [*dict.fromkeys(path for at in _places(part, ()) for path in _paths(at, part, dice))]
+    usable = [path for path in known if not wrong(path, node_of("AIGateway")) and path[-1] != "configRef"]
+
+    def some(most: int) -> tuple[Path, ...]:
+        return tuple(dice.sample(usable, min(len(usable), dice.randint(0, most))))
+
+    constrain = [
+        (parse(path) or (), schema, dice.random() < 0.3) for path, schema in CONSTRAINTS if dice.random() < 0.3
+    ]
+    added = [(path, True) for path in ADDED if path and dice.random() < 0.2]
+    return Rules(some(3), (*((path, False) for path in some(3)), *added), some(2), tuple(constrain))
+
+
+def _places(value: Any, at: Pointer) -> Iterator[Pointer]:
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield (*at, key)
+        if isinstance(inner, (dict, list)) and not (field(("spec", *at, key)) or {}).get("x-aigw-secret"):
+            yield from _places(inner, (*at, key))
+
+
+def _paths(at: Pointer, part: Any, dice: Random) -> Iterator[Path]:
+    path: list[str | Item] = []
+    for number, step in enumerate(at):
+        if isinstance(step, int):
+            name = key_of(value_at(at[: number + 1], part))
+            keyed = list_type(("spec", *at[:number])) == "map"
+            path.append(Item(name) if name and keyed and dice.random() < 0.5 else ANY)
+        else:
+            path.append(step)
+    yield tuple(path)
+
+
+ABSENT = object()
+
+
+def merged(below: Any, above: Any, at: Pointer = ("spec",)) -> Any:
+    """Return what two layers make together, as the language says; slow and plain, to compare with."""
+    node = field(at) or {}
+    if isinstance(above, dict) and above.get("$patch") == "delete":
+        return ABSENT
+    if node.get("x-aigw-secret") or node.get("x-aigw-text-or-secret"):
+        return above
+    if isinstance(above, dict):
+        own = {k: v for k, v in above.items() if k != "$patch"}
+        fresh = not isinstance(below, dict) or above.get("$patch") == "replace" or _other(node, below, own)
+        found = {} if fresh else dict(below)
+        for key, inner in own.items():
+            value = merged(found.get(key, ABSENT), inner, (*at, key))
+            found.pop(key, None)
+            if value is not ABSENT:
+                found[key] = value
+        return found
+    if isinstance(above, list) and list_type(at) in ("map", "set"):
+        fresh = above[:1] == [{"$patch": "replace"}] or not isinstance(below, list)
+        above = above[1:] if above[:1] == [{"$patch": "replace"}] else above
+        if list_type(at) == "set":
+            return [*([] if fresh else below), *(v for v in above if fresh or v not in below)]
+        items = {} if fresh else {key_of(item): item for item in below}
+        for item in above:
+            value = merged(items.get(key_of(item), ABSENT), item, (*at, 0))
+            items.pop(key_of(item), None) if value is ABSENT else items.update({key_of(item): value})
+        return [*items.values()]
+    return above
+
+
+def _other(node: dict[str, Any], below: dict[str, Any], above: dict[str, Any]) -> bool:
+    """Say whether the stronger object is of another type, or makes another choice."""
+    if "type" in node.get("properties", {}) and below.get("type", above.get("type")) != above.get(
+        "type", below.get("type")
+    ):
+        return True
+    alone, choices = node.get("x-aigw-alone"), {*node.get("x-aigw-one-of", ())}
+    if alone:
+        mine, theirs = alone in above, alone in below
+        return bool((theirs and above.keys() - {alone}) or (mine and below.keys() - {alone}))
+    return bool(choices & below.keys() and choices & above.keys() and choices & below.keys() != choices & above.keys())
+
+
+__all__ = ["ABSENT", "contract", "cut", "merged", "patched", "spec"]
+from aigw_compile.schema import document_schema as _d
+
+_D = _d()
+if "x-aigw-destination" not in _D["$defs"]["Provider"]:
+    _D["$defs"]["Provider"]["x-aigw-destination"] = ["type", "baseUrl", "headers", "tls", "azure"]
+    for n in ("Vault", "Store", "Jwt"):
+        _D["$defs"][n]["x-aigw-destination"] = ["*"]
