@@ -27,7 +27,7 @@ CONSTRAINTS: list[tuple[str, dict[str, Any]]] = [
 
 def spec(seed: int) -> dict[str, Any]:
     """Return the spec of a gateway that fits the schema, every item of a keyed list with a name that says where it is."""
-    data = document(seed)
+    data = without_refs(document(seed))
     for at in [*_lists(data, ())]:
         for number, item in enumerate(value_at(at, data)):  # type: ignore[arg-type]
             assert isinstance(item, dict)
@@ -37,6 +37,13 @@ def spec(seed: int) -> dict[str, Any]:
                 item["model"] = f"m-{number}"
     found: dict[str, Any] = data["spec"]
     return found
+
+
+def without_refs(value: Any) -> Any:
+    """Return a value without the parts that it would build on."""
+    if isinstance(value, dict):
+        return {k: without_refs(v) for k, v in value.items() if k != "configRef"}
+    return [without_refs(v) for v in value] if isinstance(value, list) else value
 
 
 def _lists(data: Any, at: Pointer) -> Iterator[Pointer]:
@@ -158,7 +165,7 @@ def _other(node: dict[str, Any], below: dict[str, Any], above: dict[str, Any]) -
     return bool(choices & below.keys() and choices & above.keys() and choices & below.keys() != choices & above.keys())
 
 
-__all__ = ["ABSENT", "contract", "cut", "merged", "patched", "spec"]
+__all__ = ["ABSENT", "contract", "cut", "merged", "patched", "spec", "without_refs"]
 from aigw_compile.schema import document_schema as _d
 
 _D = _d()
