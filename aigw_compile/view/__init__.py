@@ -40,7 +40,7 @@ def view(
     """
     unspoken = words.names(rules.hide, dict(value)) - allowed.vaults(secrets)
     own = Viewer(unspoken, _lacking(kind, value)).top(dict(node_of(kind)), value, rules)
-    own = {**own, "properties": {"configRef": _ref(name, own), **own.get("properties", {})}}
+    own = {**own, "properties": {**own.get("properties", {}), "configRef": _ref(name, own)}}
     own["required"] = ["configRef", *own.get("required", ())]
     whole = _document(own, name) if kind == "AIGateway" else own
     named = dict(document_schema()["$defs"])
