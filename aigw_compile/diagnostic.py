@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
@@ -57,6 +57,10 @@ class Diagnostic(NamedTuple):
     span: Span | None = None
     place: str = ""
     """`at` as people write it, `models[chat].targets[backup]`; filled in together with `span`."""
+    veiled: bool = False
+    """It stands at a place that a part hides: neither its words nor the line that it is about are shown."""
+    plain: str = ""
+    """What may be said of it even then: words in which no value of the document can stand."""
 
 
 def failed(diagnostics: Iterable[Diagnostic]) -> bool:
@@ -64,17 +68,24 @@ def failed(diagnostics: Iterable[Diagnostic]) -> bool:
     return any(d.severity is Severity.ERROR for d in diagnostics)
 
 
-def named(pointer: Pointer, data: Json) -> str:
+def named(pointer: Pointer, data: Json, hides: Callable[[Pointer], bool] | None = None) -> str:
     """Return `pointer` as people write it: list items by name where they have one, `spec` left out.
+
+    `hides` says of a place whether its last step, or the name that stands there, is to be `***`.
 
     >>> named(("spec", "models", 0, "aliases", 1), {"spec": {"models": [{"name": "chat", "aliases": ["a", "b"]}]}})
     'models[chat].aliases[1]'
     """
     text = ""
-    for step, inner in _walk(pointer, data):
+    for number, (step, inner) in enumerate(_walk(pointer, data), 1):
+        here = pointer[:number]
         if isinstance(step, int):
             label = inner.get("name") if isinstance(inner, dict) else None
+            if hides and isinstance(label, str) and hides((*here, "name")):
+                label = "***"
             text += f"[{label if isinstance(label, str) else step}]"
+        elif hides and hides(here):
+            text += ".***" if text else "***"
         elif step != "spec" or text:
             text += f".{step}" if text else step
     return text

@@ -57,7 +57,7 @@ gw/a.yaml:4:28: error AIG2001 unknown provider "opnai"
  4 |       targets: [{provider: opnai, weight: 90}]
    |                            ^^^^^
   help: did you mean "openai"?
-  b.yaml:7:3: note: used here
+  b.yaml:7:3: note: through this configRef
 
 gw/a.yaml:5:13: error AIG2004 two models have the name "chat"
  5 |     - name: chat    # 日本 again
@@ -133,7 +133,9 @@ def test_json() -> None:
         "code": "AIG3005", "severity": "hint", "message": "about nothing in a file", "file": None, "line": None,
         "column": None, "endLine": None, "endColumn": None, "pointer": "models[chat]", "hint": "", "related": [],
     }  # fmt: skip
-    assert found["diagnostics"][2]["related"] == [{"file": "b.yaml", "line": 7, "column": 3, "message": "used here"}]
+    assert found["diagnostics"][2]["related"] == [
+        {"file": "b.yaml", "line": 7, "column": 3, "message": "through this configRef"}
+    ]
     assert found["diagnostics"][3] == {
         "code": "AIG2004", "severity": "error", "message": 'two models have the name "chat"', "file": FILE, "line": 5,
         "column": 13, "endLine": 5, "endColumn": 17, "pointer": "models[chat].name", "hint": "rename one",
@@ -160,7 +162,7 @@ def test_github() -> None:
         "::notice title=AIG3005::about nothing in a file [models[chat]]",
         "::warning file=gw/a.yaml,line=4,col=7,endLine=4,endColumn=14,title=AIG3001::100%25 of it: a, b%0Ac",
         "::error file=gw/a.yaml,line=4,col=28,endLine=4,endColumn=33,title=AIG2001::"
-        'unknown provider "opnai"%0Ahelp: did you mean "openai"?',
+        'unknown provider "opnai"%0Ahelp: did you mean "openai"?%0Ab.yaml:7:3: through this configRef',
         "::error file=gw/a.yaml,line=5,col=13,endLine=5,endColumn=17,title=AIG2004::"
         'two models have the name "chat"%0Ahelp: rename one%0Agw/a.yaml:3:13: the first one%0Ano place',
         "",
@@ -203,7 +205,7 @@ def test_sarif() -> None:
         }
     ]
     assert [r["message"]["text"] for r in last["relatedLocations"]] == ["the first one"]
-    assert run["results"][2]["relatedLocations"][0]["message"] == {"text": "used here"}
+    assert run["results"][2]["relatedLocations"][0]["message"] == {"text": "through this configRef"}
 
 
 def test_sarif_paths_are_relative_uris() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, Span
-from aigw_compile.source import CODES, LARGEST, Source, display, parse, read
+from aigw_compile.source import CODES, LARGEST, Source, display, load, parse
 
 
 def one(text: bytes | str) -> Source:
@@ -470,8 +470,8 @@ def test_locate_fills_in_what_is_missing_and_nothing_else() -> None:
 
 def test_a_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     def code(path: Path) -> tuple[str, str]:
-        sources, (found,) = read(path, "x/a.yaml")
-        assert sources == []
+        found = load(path.parent, [path.name], "x/a.yaml")
+        assert isinstance(found, Diagnostic)
         assert found.span == Span("x/a.yaml", 1, 1, 1, 1)
         return found.code, found.message
 
@@ -480,16 +480,26 @@ def test_a_file_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert code(tmp_path / "pipe") == ("AIG0001", "this is no regular file")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    assert code(tmp_path / "loop")[0] == "AIG0001"
+    assert code(tmp_path / "loop") == ("AIG0001", "this is no regular file")
     assert code(tmp_path / "pipe" / "a.yaml") == ("AIG0001", "a part of the path is a file, not a folder")
     assert code(Path("a\x00b"))[0] == "AIG0001"
     (tmp_path / "big.yaml").write_bytes(b"#" * (LARGEST + 1))
     assert code(tmp_path / "big.yaml") == ("AIG0002", "the file is too large: 8.0 MiB, and at most 8 MiB are read")
     (tmp_path / "full.yaml").write_bytes(b"#" * LARGEST)
-    assert read(tmp_path / "full.yaml", "full.yaml") == ([], [])
+    assert load(tmp_path, ["full.yaml"], "full.yaml") == b"#" * LARGEST
     (tmp_path / "good.yaml").write_text("a: 1")
-    (source,), found = read(tmp_path / "good.yaml", "good.yaml")
-    assert (source.data, source.file, found) == ({"a": 1}, "good.yaml", [])
+    assert load(tmp_path, ["good.yaml"], "good.yaml") == b"a: 1"
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.yaml").write_text("a: 1")
+    (tmp_path / "folder").symlink_to("in")
+    (tmp_path / "b.yaml").symlink_to("in/a.yaml")
+    assert load(tmp_path, ["in", "a.yaml"], "a.yaml") == b"a: 1"
+    assert load(tmp_path / "folder", ["a.yaml"], "a.yaml") == b"a: 1", "the folder to start from is taken as it is"
+    for steps in (["folder", "a.yaml"], ["b.yaml"]):
+        assert isinstance(load(tmp_path, steps, "a.yaml"), Diagnostic)
 
 
 def test_a_file_without_permission(tmp_path: Path) -> None:
@@ -499,9 +509,10 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
     if me == 0:  # root may read every file, so be nobody for a moment
         os.seteuid(65534)
     try:
-        _, (found,) = read(tmp_path / "a.yaml", "a.yaml")
+        found = load(tmp_path, ["a.yaml"], "a.yaml")
     finally:
         os.seteuid(me)
+    assert isinstance(found, Diagnostic)
     assert (found.code, found.message) == ("AIG0001", "the file may not be read: permission denied")
 
 

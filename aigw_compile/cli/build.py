@@ -60,9 +60,11 @@ def command(
     except comparing.SideError as wrong:
         raise click.UsageError(str(wrong)) from None
     findings = [d for r in results for d in r.findings]
-    if not any(r.gateways for r in results) and not failed(findings):
+    if not any(r.checked for r in results) and not failed(findings):
         findings.append(Diagnostic("AIG0104", Severity.ERROR, "no gateway found"))
-    code = common.show(findings, results[0].shown_from, format_, reports, strict=strict)
+    checked = [one for r in results for one in r.checked]
+    hidden = partial(compiler.hidden_spans, checked)
+    code = common.show(findings, results[0].shown_from, format_, reports, strict=strict, hidden=hidden)
     failing_changes = sum(r.failing_changes for r in results)
     stale = [name for r in results for name in r.stale]
     if failing_changes:
@@ -94,7 +96,7 @@ class Asked(NamedTuple):
 class Result(NamedTuple):
     """What became of one project: nothing is written yet."""
 
-    gateways: int
+    checked: tuple[compiler.Checked, ...]
     findings: list[Diagnostic]
     folders: dict[Path, Sequence[Document]]
     stale: list[str]
@@ -125,7 +127,7 @@ def _project(opened: compiler.Opened, asked: Asked) -> Result:
         for built in builds:
             there = (asked.output or project.root / project.output) / one.name / built.target.name
             emitted = write.as_json(built.documents) if asked.emit == "json" else built.documents
-            documents = [*emitted, write.spec_document(one.source.data)]
+            documents = [*emitted, write.spec_document(one.source.data, one.source.veil.hidden)]
             stale += [f"{there / name}" for name in write.stale(there, documents)]
             changes = comparing.of_build(one, built, there, old)
             failing_changes += comparing.count(changes, asked.failing or project.diff_fail_on)
@@ -136,7 +138,7 @@ def _project(opened: compiler.Opened, asked: Asked) -> Result:
     progress.done()
     if not asked.targets:
         findings += compiler.unused_accepts(project, opened.project_source, every)
-    return Result(len(checked), findings, folders, stale, failing_changes, opened.shown_from)
+    return Result(checked, findings, folders, stale, failing_changes, opened.shown_from)
 
 
 def _summary(folders: dict[Path, Sequence[Document]], stale: Sequence[str]) -> None:

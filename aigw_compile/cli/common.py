@@ -10,7 +10,7 @@ import click
 
 from aigw_compile.cli import showing
 from aigw_compile.cli.showing import Progress, coloured
-from aigw_compile.diagnostic import Diagnostic, did_you_mean
+from aigw_compile.diagnostic import Diagnostic, Span, did_you_mean
 from aigw_compile.project import TargetChoice
 from aigw_compile.render import FORMATS
 from aigw_compile.target import TARGETS, manifest
@@ -71,10 +71,16 @@ def existing(paths: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def show(
-    diagnostics: Iterable[Diagnostic], root: Path, format_: str, reports: Sequence[str], *, strict: bool = False
+    diagnostics: Iterable[Diagnostic],
+    root: Path,
+    format_: str,
+    reports: Sequence[str],
+    *,
+    strict: bool = False,
+    hidden: Callable[[], Iterable[Span]] = tuple,
 ) -> int:
     """Print the findings, write the reports, and return the exit code. Raises click.UsageError."""
     try:
-        return showing.show(diagnostics, root, format_, reports, strict=strict)
+        return showing.show(diagnostics, root, format_, reports, strict=strict, hidden=hidden)
     except showing.ReportError as wrong:
         raise click.UsageError(str(wrong)) from None

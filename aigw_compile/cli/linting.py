@@ -27,16 +27,20 @@ def lint(
     Raises showing.ReportError.
     """
     findings: list[Diagnostic] = []
+    every: list[compiler.Checked] = []
     found = skipped = 0
     shown_from = Path()
     for opened in compiler.open_projects(tuple(paths) or (Path("."),)):
         checked, general = compiler.check(opened)
+        every += checked
         findings += [*general, *(d for one in checked for d in one.diagnostics)]
         for one in checked:
             for choice in compiler.choices(opened.project, targets) if targets and one.gateway else ():
                 findings += compiler.build(one, choice, opened.project.accepts).diagnostics
         found, skipped, shown_from = found + len(checked), skipped + opened.skipped, opened.shown_from
-    code = showing.show(findings, shown_from, format_, reports, strict=strict)
+    code = showing.show(
+        findings, shown_from, format_, reports, strict=strict, hidden=lambda: compiler.hidden_spans(every)
+    )
     if not found and not code:
         sys.stderr.write(f"no gateway found ({skipped} other documents skipped)\n")
     return code

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aigw_compile.diagnostic import Diagnostic, Severity
-from aigw_compile.render import FORMATS, render
-from aigw_compile.source import display
+from aigw_compile.diagnostic import Diagnostic, Severity, Span
+from aigw_compile.mask import NOT_SHOWN, starred
+from aigw_compile.render import FORMATS, render, ways
+from aigw_compile.source import display, load
 
 
 class ReportError(ValueError):
@@ -24,11 +25,20 @@ def coloured() -> bool:
 
 
 def show(
-    diagnostics: Iterable[Diagnostic], root: Path, format_: str, reports: Sequence[str], *, strict: bool = False
+    diagnostics: Iterable[Diagnostic],
+    root: Path,
+    format_: str,
+    reports: Sequence[str],
+    *,
+    strict: bool = False,
+    hidden: Callable[[], Iterable[Span]] = tuple,
 ) -> int:
-    """Print the findings, write the reports, and return the exit code: 1 if anything fails the run."""
-    findings = sorted(set(diagnostics), key=_order)
-    texts = _texts(findings, root)
+    """Print the findings, write the reports, and return the exit code: 1 if anything fails the run.
+
+    `hidden` returns the regions of files that a part hides; no line is shown without stars in their place.
+    """
+    findings = _titled(_once(sorted(set(diagnostics), key=_order)))
+    texts = _texts(findings, root, [*hidden()] if findings else [])
     sys.stdout.write(_rendered(format_, findings, texts, colour=coloured()))
     sys.stdout.flush()
     for entry in reports:
@@ -52,21 +62,43 @@ def _rendered(format_: str, findings: Sequence[Diagnostic], texts: Mapping[str, 
     return render(format_, findings, texts, codes=codes())
 
 
+def _once(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Leave out what another gateway found already: the same about the same text, which several configRefs led to."""
+    found: dict[tuple[Any, ...], Diagnostic] = {}
+    for d in findings:
+        found.setdefault((d.code, d.span._replace(via=None), d.message) if d.span else (d,), d)
+    return [*found.values()]
+
+
+def _titled(findings: list[Diagnostic]) -> list[Diagnostic]:
+    """Say what findings at hidden places are about: what their makers left to say, or else the title of the code."""
+    if not any(d.veiled for d in findings):
+        return findings
+    from aigw_compile.explain import title
+
+    def told(d: Diagnostic) -> Diagnostic:
+        if not d.veiled or d.message not in (NOT_SHOWN, d.plain):
+            return d
+        where = f"at {d.place}, which a part hides" if d.place else "at a place that a part hides"
+        return d._replace(message=f"{d.plain or title(d.code)} ({where})")
+
+    return [*map(told, findings)]
+
+
 def _order(d: Diagnostic) -> tuple[Any, ...]:
     span = d.span
     place = (span.file, span.line, span.column) if span else ("", 0, 0)
     return (*place, -d.severity, d.code, d.message, d.hint)
 
 
-def _texts(findings: Iterable[Diagnostic], root: Path) -> Mapping[str, str]:
+def _texts(findings: Iterable[Diagnostic], root: Path, hidden: Sequence[Span]) -> Mapping[str, str]:
     """The text of each file that a finding shows, for code frames."""
-    files = {d.span.file for d in findings if d.span} | {r.span.file for d in findings for r in d.related if r.span}
+    files = {d.span.file for d in findings if d.span} | {r.span.file for d in findings for r in ways(d) if r.span}
     texts = {}
     for file in sorted(files):
-        try:
-            texts[file] = display((root / file).read_bytes())
-        except OSError:
-            continue
+        raw = load(root, file.split("/"), file)  # follows no link: a finding about one must not show what it leads to
+        if isinstance(raw, bytes):
+            texts[file] = starred(display(raw), [span for span in hidden if span.file == file])
     return texts
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from aigw_compile.diagnostic import Diagnostic
+from aigw_compile.diagnostic import Diagnostic, Related
 from aigw_compile.mask import scrub
 
-__all__ = ["FORMATS", "ordered", "render"]
+__all__ = ["FORMATS", "ordered", "render", "ways"]
 
 Texts = Mapping[str, str]
 """The text of each file that a finding names, for code frames; a file may be missing."""
@@ -79,6 +79,15 @@ def _order(d: Diagnostic) -> tuple[str, int, int, int, str, str]:
     span = d.span
     place = (span.file, span.line, span.column) if span else ("", 0, 0)
     return (*place, -d.severity, d.code, d.message)
+
+
+def ways(diagnostic: Diagnostic) -> Iterator[Related]:
+    """Yield the configRefs that a finding's text came through, the nearest first, and then what is related to it."""
+    via = diagnostic.span.via if diagnostic.span else None
+    while via:
+        yield Related("through this configRef", span=via)
+        via = via.via
+    yield from diagnostic.related
 
 
 def clean(diagnostic: Diagnostic) -> Diagnostic:

@@ -7,7 +7,7 @@ from typing import Final
 
 from aigw_compile.diagnostic import Diagnostic, Severity
 from aigw_compile.mask import scrub
-from aigw_compile.render import clean, ordered
+from aigw_compile.render import clean, ordered, ways
 
 _COMMAND: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.HINT: "notice"}
 
@@ -32,7 +32,7 @@ def _line(d: Diagnostic) -> str:
     message = d.message if d.span or not d.place else f"{d.message} [{d.place}]"
     if d.hint:
         message += f"\nhelp: {d.hint}"
-    for related in d.related:
+    for related in ways(d):
         place = f"{related.span.file}:{related.span.line}:{related.span.column}: " if related.span else ""
         message += f"\n{place}{related.message}"
     return f"::{_COMMAND[d.severity]} {listed}::{_data(message)}"

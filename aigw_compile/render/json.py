@@ -8,7 +8,7 @@ from typing import Any
 
 from aigw_compile.diagnostic import Diagnostic, Span
 from aigw_compile.mask import scrub
-from aigw_compile.render import clean, ordered
+from aigw_compile.render import clean, ordered, ways
 
 
 def render(diagnostics: Sequence[Diagnostic]) -> str:
@@ -30,20 +30,8 @@ def _one(d: Diagnostic) -> Mapping[str, Any]:
         "endColumn": span.end_column if span else None,
         "pointer": _encodable(d.place),
         "hint": _encodable(d.hint),
-        "related": [
-            *({**_start(via), "message": "used here"} for via in _chain(span)),
-            *({**_start(r.span), "message": _encodable(r.message)} for r in d.related),
-        ],
+        "related": [{**_start(r.span), "message": _encodable(r.message)} for r in ways(d)],
     }
-
-
-def _chain(span: Span | None) -> Sequence[Span]:
-    """Return the places through which the text came, the nearest first."""
-    found = []
-    while span and span.via:
-        span = span.via
-        found.append(span)
-    return found
 
 
 def _start(span: Span | None) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from aigw_compile import __version__
 from aigw_compile.diagnostic import Diagnostic, Severity, Span
 from aigw_compile.mask import scrub
-from aigw_compile.render import clean, ordered
+from aigw_compile.render import clean, ordered, ways
 
 _LEVEL: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.HINT: "note"}
 
@@ -80,12 +80,7 @@ def _result(d: Diagnostic, number: int, seen: dict[str, int]) -> Mapping[str, An
 
 
 def _related(d: Diagnostic) -> list[Mapping[str, Any]]:
-    places: list[tuple[Span, str]] = []
-    via = d.span.via if d.span else None
-    while via:
-        places.append((via, "used here"))
-        via = via.via
-    places += [(r.span, r.message) for r in d.related if r.span]
+    places = [(r.span, r.message) for r in ways(d) if r.span]
     return [
         {"id": number, "physicalLocation": _physical(span), "message": {"text": message}}
         for number, (span, message) in enumerate(places)

@@ -8,8 +8,8 @@ from typing import Final
 from unicodedata import combining, east_asian_width
 
 from aigw_compile.diagnostic import Diagnostic, Related, Severity, Span
-from aigw_compile.mask import STARS, scrub
-from aigw_compile.render import clean, ordered
+from aigw_compile.mask import STARS, scrub, starred
+from aigw_compile.render import clean, ordered, ways
 
 _WIDE: Final = 120
 """Cells of a code line that are shown; a longer one is cut around the caret."""
@@ -28,23 +28,9 @@ def render(diagnostics: Sequence[Diagnostic], texts: Mapping[str, str], *, colou
     """Return the findings with code frames, and a last line that counts them."""
     paint = _painted if colour else _plain
     hidden = [d.span for d in diagnostics if d.span and d.code in _NOT_SHOWN]
-    files = {file: _File(_starred(text, [s for s in hidden if s.file == file])) for file, text in texts.items()}
+    files = {file: _File(starred(text, [s for s in hidden if s.file == file])) for file, text in texts.items()}
     blocks = ["\n".join(_block(clean(d), files, paint)) for d in ordered(diagnostics)]
     return scrub("\n\n".join([*blocks, _count(diagnostics, paint)])) + "\n"
-
-
-def _starred(text: str, spans: Sequence[Span]) -> str:
-    """Return the text with a star for every letter of `spans`, so that all columns stay what they are."""
-    if not spans:
-        return text
-    parts = re.split("(\r\n|\r|\n)", text)  # lines at the even places, their ends between them
-    for span in spans:
-        for number in range(span.line, min(span.end_line, len(parts) // 2 + 1) + 1):
-            line = parts[2 * number - 2]
-            start = span.column - 1 if number == span.line else 0
-            end = span.end_column - 1 if number == span.end_line else len(line)
-            parts[2 * number - 2] = line[:start] + "*" * (min(end, len(line)) - start) + line[end:]
-    return "".join(parts)
 
 
 _Paint = Callable[[str, str], str]
@@ -91,15 +77,11 @@ def _block(d: Diagnostic, files: Mapping[str, _File], paint: _Paint) -> Iterator
     place = f" [{_one_line(d.place)}]" if d.place and not d.span else ""
     start = f"{paint(_at(d.span), _BOLD)}: " if d.span else ""
     yield f"{start}{word} {d.code} {message}{place}"
-    if d.span:
+    if d.span and not d.veiled:
         yield from _frame(d.span, files, paint, _PAINT[d.severity])
     if d.hint:
         yield f"  {paint('help', _GREEN)}: {_one_line(d.hint)}"
-    via = d.span.via if d.span else None
-    while via:
-        yield from _beside(Related("used here", span=via), files, paint)
-        via = via.via
-    for related in d.related:
+    for related in ways(d):
         yield from _beside(related, files, paint)
 
 

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from yaml.error import YAMLError
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Span, named
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Span, named, value_at
+from aigw_compile.mask import NO_VEIL, Veil
 from aigw_compile.source.codes import CODES
+from aigw_compile.source.files import LARGEST, load
+from aigw_compile.source.parts import without_words
 from aigw_compile.source.text import Text, decode, display
 
 if TYPE_CHECKING:
     from aigw_compile.source.places import Place
 
-__all__ = ["CODES", "LARGEST", "Source", "display", "parse", "read"]
-
-LARGEST: Final = 8 * 1024 * 1024
-"""Bytes of a file, at most."""
+__all__ = ["CODES", "LARGEST", "Source", "display", "load", "parse"]
 
 
 class _File:
@@ -42,7 +39,7 @@ class _File:
 class Source:
     """One YAML document of one file. Nobody changes it, nor its data."""
 
-    __slots__ = ("_file", "data", "file", "index")
+    __slots__ = ("_file", "data", "file", "index", "veil")
 
     file: str
     """The path as it is shown in messages: posix, relative to the root of the project."""
@@ -50,15 +47,23 @@ class Source:
     """Which document of the file this is; from 0, and empty or broken ones count too."""
     data: Json
     """None, bool, int, float, str, list or dict with str keys; no object stands in it twice."""
+    veil: Veil
+    """What a part hides in it."""
 
     def __init__(self, file: str, index: int, data: Json, held: _File) -> None:
         self.file = file
         self.index = index
         self.data = data
         self._file = held
+        self.veil = NO_VEIL
 
     def __repr__(self) -> str:
         return f"Source({self.file!r}, {self.index})"
+
+    @property
+    def is_part(self) -> bool:
+        """Say whether the document is a part: of kind AIGatewayConfig."""
+        return isinstance(self.data, dict) and self.data.get("kind") == "AIGatewayConfig"
 
     @property
     def text(self) -> str:
@@ -73,15 +78,30 @@ class Source:
         """
         return self._file.span(self.index, pointer, on_key)
 
+    def hidden_spans(self) -> tuple[Span, ...]:
+        """Return the regions of files that show what is hidden here: whoever shows a line puts stars there."""
+        return tuple(self.span(at) for at in sorted(self.veil.hidden, key=str) if _stands(at, self.data))
+
     def locate(self, diagnostic: Diagnostic) -> Diagnostic:
-        """Return `diagnostic` with its span, its place as people write it, and the spans of what is related to it."""
+        """Return `diagnostic` with its span, its place as people write it, and the spans of what is related to it.
+
+        Every finding of a document passes here, so here is what the document hides left out.
+        """
         span = diagnostic.span or self.span(diagnostic.at, on_key=diagnostic.on_key)
         related = tuple(
             r._replace(span=self.span(r.at, on_key=diagnostic.on_key)) if r.span is None and r.at else r
             for r in diagnostic.related
         )
         place = diagnostic.place or named(diagnostic.at, self.data)
-        return diagnostic._replace(span=span, related=related, place=place)
+        return self.veil.finding(diagnostic._replace(span=span, related=related, place=place))
+
+
+def _stands(at: Pointer, data: Json) -> bool:
+    """Say whether there is anything at a place."""
+    holder = value_at(at[:-1], data)
+    if isinstance(holder, list):
+        return bool(at) and isinstance(at[-1], int) and at[-1] < len(holder)
+    return not at or (isinstance(holder, dict) and at[-1] in holder)
 
 
 def parse(raw: bytes | str, file: str) -> tuple[list[Source], list[Diagnostic]]:
@@ -125,40 +145,7 @@ def parse(raw: bytes | str, file: str) -> tuple[list[Source], list[Diagnostic]]:
     except walk.TooManyDocuments as many:
         message = f"more than {walk.MOST_DOCUMENTS:,} documents in one file"
         found.append(text.finding("AIG0021", message, many.index, many.index + 3, "split the file"))
-    return sources, sorted(found, key=_order)
-
-
-def read(path: Path, file: str) -> tuple[list[Source], list[Diagnostic]]:
-    """Return what `parse` makes of the file at `path`, or the finding that says why it cannot be read.
-
-    A path that is no regular file is never opened, so that a pipe cannot make the compiler wait.
-    """
-    try:
-        about = os.stat(path)
-        if stat.S_ISDIR(about.st_mode):
-            return [], [_unread(file, "AIG0001", "this is a folder, not a file")]
-        if not stat.S_ISREG(about.st_mode):
-            return [], [_unread(file, "AIG0001", "this is no regular file")]
-        with open(path, "rb") as stream:
-            raw = stream.read(LARGEST + 1)
-    except OSError as error:
-        reason = {
-            FileNotFoundError: "the file does not exist",
-            PermissionError: "the file may not be read: permission denied",
-            NotADirectoryError: "a part of the path is a file, not a folder",
-        }.get(type(error), f"the file cannot be read: {error.strerror or type(error).__name__}")
-        return [], [_unread(file, "AIG0001", reason)]
-    except ValueError:
-        return [], [_unread(file, "AIG0001", "this is no path: it contains a NUL character")]
-    if len(raw) > LARGEST:
-        size = f"{about.st_size / 1024 / 1024:.1f} MiB"
-        message = f"the file is too large: {size}, and at most {LARGEST // 1024 // 1024} MiB are read"
-        return [], [_unread(file, "AIG0002", message, "split it, or keep it out of the sources")]
-    return parse(raw, file)
-
-
-def _unread(file: str, code: str, message: str, hint: str = "") -> Diagnostic:
-    return Diagnostic(code, CODES[code][0], message, hint=hint, span=Span(file, 1, 1, 1, 1))
+    return sources, without_words(sorted(found, key=_order), text)
 
 
 def _order(diagnostic: Diagnostic) -> tuple[int, int, int, str]:
