@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-from aigw_compile.diagnostic import Pointer, value_at
-from aigw_compile.resolve.paths import ANY, Item, Path, parse, wrong
-from aigw_compile.resolve.shapes import key_of, node_of
+from aigw_compile.diagnostic import Diagnostic, Pointer, value_at
+from aigw_compile.resolve import Library, resolve
+from aigw_compile.resolve.paths import ANY, Item, Path, written, wrong
+from aigw_compile.resolve.paths import parse as path_of
+from aigw_compile.resolve.shapes import node_of
 from aigw_compile.schema import field, list_type
+from aigw_compile.source import Source, parse
+from aigw_compile.units import key_of
 from aigw_compile.view import Rules
 from tests.drawn import document
 
-ADDED = [parse(text) for text in ("policies.promptGuard.deny", "policies.limits", "models[*].policies.limits")]
+ADDED = [path_of(text) for text in ("policies.promptGuard.deny", "policies.limits", "models[*].policies.limits")]
 CONSTRAINTS: list[tuple[str, dict[str, Any]]] = [
     ("models[*].policies.limits[*].tokens", {"maximum": 200_000}),
     ("models[*].timeouts.request", {"maximum": 60}),
@@ -37,6 +42,14 @@ def spec(seed: int) -> dict[str, Any]:
                 item["model"] = f"m-{number}"
     found: dict[str, Any] = data["spec"]
     return found
+
+
+def unique(spec: dict[str, Any]) -> None:
+    """Take out items of keyed lists whose name the list has already."""
+    for at in [*_lists(spec, ("spec",))]:
+        listed = value_at(at[1:], spec)
+        if isinstance(listed, list):
+            listed[:] = {key_of(item) or repr(item): item for item in reversed(listed)}.values()
 
 
 def without_refs(value: Any) -> Any:
@@ -94,7 +107,7 @@ def contract(part: dict[str, Any], dice: Random) -> Rules:
         return tuple(dice.sample(usable, min(len(usable), dice.randint(0, most))))
 
     constrain = [
-        (parse(path) or (), schema, dice.random() < 0.3) for path, schema in CONSTRAINTS if dice.random() < 0.3
+        (path_of(path) or (), schema, dice.random() < 0.3) for path, schema in CONSTRAINTS if dice.random() < 0.3
     ]
     added = [(path, True) for path in ADDED if path and dice.random() < 0.2]
     return Rules(some(3), (*((path, False) for path in some(3)), *added), some(2), tuple(constrain))
@@ -119,57 +132,29 @@ def _paths(at: Pointer, part: Any, dice: Random) -> Iterator[Path]:
     yield tuple(path)
 
 
-ABSENT = object()
+def fields(rules: Rules) -> dict[str, Any]:
+    """Return a contract as a part writes it."""
+    return {
+        "hide": [*map(written, rules.hide)],
+        "lock": [{"path": written(path), "allow": "add"} if add else written(path) for path, add in rules.lock],
+        "open": [*map(written, rules.open)],
+        "constrain": [{"path": written(p), "schema": s, "required": needed} for p, s, needed in rules.constrain],
+    }
 
 
-def merged(below: Any, above: Any, at: Pointer = ("spec",)) -> Any:
-    """Return what two layers make together, as the language says; slow and plain, to compare with."""
-    node = field(at) or {}
-    if isinstance(above, dict) and above.get("$patch") == "delete":
-        return ABSENT
-    if node.get("x-aigw-secret") or node.get("x-aigw-text-or-secret"):
-        return above
-    if isinstance(above, dict):
-        own = {k: v for k, v in above.items() if k != "$patch"}
-        fresh = not isinstance(below, dict) or above.get("$patch") == "replace" or _other(node, below, own)
-        found = {} if fresh else dict(below)
-        for key, inner in own.items():
-            value = merged(found.get(key, ABSENT), inner, (*at, key))
-            found.pop(key, None)
-            if value is not ABSENT:
-                found[key] = value
-        return found
-    if isinstance(above, list) and list_type(at) in ("map", "set"):
-        fresh = above[:1] == [{"$patch": "replace"}] or not isinstance(below, list)
-        above = above[1:] if above[:1] == [{"$patch": "replace"}] else above
-        if list_type(at) == "set":
-            return [*([] if fresh else below), *(v for v in above if fresh or v not in below)]
-        items = {} if fresh else {key_of(item): item for item in below}
-        for item in above:
-            value = merged(items.get(key_of(item), ABSENT), item, (*at, 0))
-            items.pop(key_of(item), None) if value is ABSENT else items.update({key_of(item): value})
-        return [*items.values()]
-    return above
+def resolved(base: dict[str, Any], rules: Rules, own: dict[str, Any]) -> tuple[dict[str, Any], tuple[Diagnostic, ...]]:
+    """Return the spec that a gateway makes with a part, and what is found on the way."""
+    part = {"for": "AIGateway", "config": base, "fields": fields(rules)}
+    library = Library([_source("AIGatewayConfig", "baseline", part)])
+    assert not library.every[0].diagnostics
+    found = resolve(_source("AIGateway", "support", {"configRef": [{"name": "baseline"}], **own}), library)
+    spec: Any = value_at(("spec",), found.source.data)
+    return spec, found.diagnostics
 
 
-def _other(node: dict[str, Any], below: dict[str, Any], above: dict[str, Any]) -> bool:
-    """Say whether the stronger object is of another type, or makes another choice."""
-    if "type" in node.get("properties", {}) and below.get("type", above.get("type")) != above.get(
-        "type", below.get("type")
-    ):
-        return True
-    alone, choices = node.get("x-aigw-alone"), {*node.get("x-aigw-one-of", ())}
-    if alone:
-        mine, theirs = alone in above, alone in below
-        return bool((theirs and above.keys() - {alone}) or (mine and below.keys() - {alone}))
-    return bool(choices & below.keys() and choices & above.keys() and choices & below.keys() != choices & above.keys())
+def _source(kind: str, name: str, spec: dict[str, Any]) -> Source:
+    data = {"apiVersion": "aigw.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+    return parse(json.dumps(data), f"{name}.yaml")[0][0]
 
 
-__all__ = ["ABSENT", "contract", "cut", "merged", "patched", "spec", "without_refs"]
-from aigw_compile.schema import document_schema as _d
-
-_D = _d()
-if "x-aigw-destination" not in _D["$defs"]["Provider"]:
-    _D["$defs"]["Provider"]["x-aigw-destination"] = ["type", "baseUrl", "headers", "tls", "azure"]
-    for n in ("Vault", "Store", "Jwt"):
-        _D["$defs"][n]["x-aigw-destination"] = ["*"]
+__all__ = ["contract", "cut", "patched", "resolved", "spec", "unique", "without_refs"]

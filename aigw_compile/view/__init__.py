@@ -11,9 +11,10 @@ from aigw_compile.resolve.shapes import node_of
 from aigw_compile.schema import document_schema
 from aigw_compile.view import secrets as allowed
 from aigw_compile.view import words
-from aigw_compile.view.demands import Schema
+from aigw_compile.view.demands import DEMANDS, Schema
 from aigw_compile.view.residual import Viewer
 from aigw_compile.view.rules import Rules
+from aigw_compile.view.sharing import shared
 
 __all__ = ["Rules", "view"]
 
@@ -21,8 +22,8 @@ REF: Schema = {
     "title": "Config ref",
     "description": "Parts to build on, the weakest first.",
 }
-_NOT_SHOWN = ("x-aigw-change",)
-"""Marks that only the compiler needs."""
+_MARK = "x-aigw-"
+"""Starts marks that only the compiler needs; some name fields."""
 
 
 def view(
@@ -43,7 +44,7 @@ def view(
     own = {**own, "properties": {**own.get("properties", {}), "configRef": _ref(name, own)}}
     own["required"] = ["configRef", *own.get("required", ())]
     whole = _document(own, name) if kind == "AIGateway" else own
-    named = dict(document_schema()["$defs"])
+    named = {key: _relaxed(node) for key, node in document_schema()["$defs"].items()}
     shut = kind == "AIGateway" and "vaults" not in own["properties"] and not allowed.vaults(secrets)
     if secrets or shut:
         named["SecretRef"] = allowed.only(named["SecretRef"], secrets, frozenset({"vault"} if shut else ()))
@@ -55,8 +56,7 @@ def view(
     used = {key: _plain(named[key]) for key in sorted(_used(whole, named))}
     whole = {**whole, "$defs": used} if used else whole
     hushed = (unspoken | words.fields(rules.hide)) - set(words.visible(whole))
-    found: Schema = words.silent(whole, hushed)
-    return found
+    return shared(words.silent(whole, hushed))
 
 
 def _lacking(kind: str, value: Mapping[str, Json]) -> frozenset[int]:
@@ -71,6 +71,15 @@ def _lacking(kind: str, value: Mapping[str, Json]) -> frozenset[int]:
             here = here[step]
             found |= {id(here)} if isinstance(here, (dict, list)) else set()
     return frozenset(found)
+
+
+def _relaxed(node: Schema) -> Schema:
+    """Return a definition that demands nothing where a configRef stands: the part that it names may bring it."""
+    demanded = {key: node[key] for key in DEMANDS if key in node and key != "not"}
+    if "x-aigw-part" not in node or not demanded:
+        return node
+    rest = {key: inner for key, inner in node.items() if key not in demanded}
+    return {**rest, "if": {"required": ["configRef"]}, "else": demanded}
 
 
 def _document(spec: Schema, name: str) -> Schema:
@@ -104,7 +113,7 @@ def _plain(node: Any) -> Any:
     closed = node.get("additionalProperties") is False
     found: dict[str, Any] = {}
     for key, inner in node.items():
-        if key in _NOT_SHOWN:
+        if key.startswith(_MARK):
             continue
         if key in ("properties", "$defs") and isinstance(inner, dict):
             kept = {k: v for k, v in inner.items() if not (closed and isinstance(v, dict) and v.get("not") == {})}

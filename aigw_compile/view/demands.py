@@ -48,11 +48,8 @@ class Known(NamedTuple):
 
 
 def demands(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of an object's schema that demands fields, also where it is left out beside a configRef."""
-    found = {key: schema[key] for key in DEMANDS if key in schema}
-    if found.get("if") == {"required": ["configRef"]}:
-        return {**{k: v for k, v in found.items() if k not in ("if", "then")}, **schema.get("else", {})}
-    return found
+    """Return the part of an object's schema that demands fields."""
+    return {key: schema[key] for key in DEMANDS if key in schema}
 
 
 def left(demand: Mapping[str, Any], known: Known) -> Left:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from aigw_compile.diagnostic import Json
-from aigw_compile.resolve.shapes import key_of
 from aigw_compile.schema import follow
+from aigw_compile.units import key_of
 from aigw_compile.view.demands import DELETES, DEMANDS, Known, Left, Schema, demands, left, pinned
 from aigw_compile.view.limits import limited
 from aigw_compile.view.rules import Rules
@@ -33,7 +33,7 @@ _REPLACE: Final[Schema] = {
     "title": "Replace",
     "description": "Take what stands here instead of what the part has.",
 }
-_OF_FIELDS: Final = (*DEMANDS, "else", "default", "examples")
+_OF_FIELDS: Final = (*DEMANDS, "default", "examples")
 
 
 class Viewer:

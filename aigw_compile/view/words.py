@@ -8,7 +8,7 @@ from typing import Any
 
 from aigw_compile.diagnostic import Json, value_at
 from aigw_compile.resolve.paths import Item, Path, places
-from aigw_compile.resolve.shapes import key_of
+from aigw_compile.units import key_of
 
 TEXTS = ("title", "description")
 SAMPLES = ("examples", "default")
