@@ -84,13 +84,18 @@ def _outside(findings: Sequence[Diagnostic], sources: Iterable[Source]) -> Itera
     yield from (bare(d) if d.span and overlaps(d.span, hidden) else d for d in findings)
 
 
+def library_of(opened: Opened) -> Library:
+    """Return every part of a project, as configRefs look them up."""
+    folder = opened.project.root.relative_to(opened.shown_from).as_posix()
+    return Library(opened.parts, opened.links, "" if folder == "." else folder)
+
+
 def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
     """Check every gateway of a project; return them, and the findings that belong to none of them.
 
     Parts that were asked for are checked by themselves; all others where a gateway or a part is made from them.
     """
-    folder = opened.project.root.relative_to(opened.shown_from).as_posix()
-    library = Library(opened.parts, opened.links, "" if folder == "." else folder)
+    library = library_of(opened)
     reuse = Reuse(library, frozen, opened.part_diagnostics, {})
     gateways = [check_document(source, opened.project, reuse) for source in opened.documents]
     asked = [part for part in library.every if part.source in opened.asked_parts]
@@ -257,6 +262,7 @@ __all__ = [
     "check_text",
     "choices",
     "hidden_spans",
+    "library_of",
     "open_project",
     "open_projects",
     "unused_accepts",

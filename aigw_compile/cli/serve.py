@@ -25,7 +25,10 @@ from aigw_compile.project import TargetChoice
 )
 @click.option("--address", help="Listen here instead (127.0.0.1 unless told otherwise).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead; 0 takes a free one.")
-def command(path: Path, gateway: str | None, mock_providers: bool, address: str | None, port: int | None) -> None:
+@common.frozen_option
+def command(
+    path: Path, gateway: str | None, frozen: bool, mock_providers: bool, address: str | None, port: int | None
+) -> None:
     """Run the reference proxy on PATH: a spec, a folder with one, or a compiled proxy.json.
 
     With --mock-providers every provider is played by the proxy itself, every secret is made up, and what to call with
@@ -40,7 +43,7 @@ def command(path: Path, gateway: str | None, mock_providers: bool, address: str 
         wanted = 'the reference proxy needs the extra "proxy": pip install "aigw-compile[proxy]"'
         raise click.ClickException(f"{wanted} ({missing})") from None
     (path,) = common.existing([path])
-    text = path.read_bytes() if path.name.endswith(".json") else _compiled(path, gateway)
+    text = path.read_bytes() if path.name.endswith(".json") else _compiled(path, gateway, frozen)
     try:
         loaded = config.load(text)
     except config.ConfigError as wrong:
@@ -52,9 +55,9 @@ def command(path: Path, gateway: str | None, mock_providers: bool, address: str 
     raise click.exceptions.Exit(code)
 
 
-def _compiled(path: Path, gateway: str | None) -> bytes:
+def _compiled(path: Path, gateway: str | None, frozen: bool) -> bytes:
     opened = compiler.open_project([path])
-    checked, general = compiler.check(opened)
+    checked, general = compiler.check(opened, frozen=frozen)
     chosen = [one for one in checked if gateway in (None, one.name)]
     if not checked and general:
         raise click.exceptions.Exit(common.show(general, opened.shown_from, "text", ()) or 1)

@@ -15,7 +15,7 @@ from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
 from aigw_compile.resolve.merged import Layering, Merged, Mount
-from aigw_compile.resolve.parts import CONFIG, Library, Part, nested
+from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested
 from aigw_compile.resolve.paths import Path, matches, places
 from aigw_compile.resolve.shapes import PLACES
 from aigw_compile.resolve.survey import survey
@@ -29,12 +29,14 @@ __all__ = [
     "Library",
     "Merged",
     "Part",
+    "Ref",
     "Resolved",
     "blamed",
     "bound",
     "digest",
     "hidden",
     "key_of",
+    "nested",
     "own_findings",
     "required",
     "resolve",
