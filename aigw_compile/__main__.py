@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Iterator
 
 EXIT_USAGE = 3
 EXIT_BUG = 4
@@ -56,13 +57,16 @@ def _click(arguments: list[str]) -> int:
 
 
 def _report(bug: Exception) -> int:
-    from aigw_compile.mask import scrub
+    from aigw_compile.mask import in_play, scrub
 
+    where = f"{type(bug).__name__}: {bug}"
+    if in_play():  # an exception may quote any value, and its text has no place that could be asked for
+        where = f"{type(bug).__name__} (its text is left out, since a part hides values)"
     if os.environ.get("AIGW_DEBUG"):
         import traceback
 
-        sys.stderr.write(scrub("".join(traceback.format_exception(bug))))
-    where = f"{type(bug).__name__}: {bug}"
+        told = _frames(bug) if in_play() else traceback.format_exception(bug)
+        sys.stderr.write(scrub("".join(told)))
     sys.stderr.write(
         scrub(
             f"aigw-compile: this is a mistake of ours, not of yours: {where[:500]}\n"
@@ -70,6 +74,19 @@ def _report(bug: Exception) -> int:
         )
     )
     return EXIT_BUG
+
+
+def _frames(bug: BaseException) -> Iterator[str]:
+    """Yield the types of an exception and of what caused it, the first of all first, and their frames: no text of any."""
+    import traceback
+
+    before = bug.__cause__ or (None if bug.__suppress_context__ else bug.__context__)
+    if before is not None:
+        yield from _frames(before)
+    yield f"{type(bug).__name__}\n"
+    yield from (
+        f"  {frame.filename}:{frame.lineno} in {frame.name}\n" for frame in traceback.extract_tb(bug.__traceback__)
+    )
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aigw_compile import compiler, write
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, did_you_mean
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span, did_you_mean
 from aigw_compile.diff import CLASSES, Change, Diff, Side, diff
-from aigw_compile.document import Document, lines_of, source_map
+from aigw_compile.document import Document, lines_of, source_map, text_of
 from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.render.changes import Places, as_data, markdown
 from aigw_compile.source import Source, parse
@@ -73,10 +73,10 @@ def _built(
             first = broken[0]
             place = f"{first.span.file}:{first.span.line}: " if first.span else ""
             raise SideError(f"{place}{first.code} {first.message} (run `aigw-compile lint` on that side)")
-        for one in checked:
+        for one in (c for c in checked if c.part is None):
             builds = [compiler.build(one, choice, (*accepts, *opened.project.accepts)) for choice in choices]
             documents = {b.target.name: {d.filename: d.body for d in b.documents} for b in builds if b.documents}
-            gateways[one.name] = Side(one.source.data, documents, one.name)
+            gateways[one.name] = Side(one.source.data, documents, one.name, one.source.veil)
             sources[one.name] = one.source
     return Sides(gateways, sources, {c.name: facts(c.name, c.profile, c.options) for c in choices})
 
@@ -95,7 +95,7 @@ def _outputs(path: Path) -> Sides:
             continue
         held = gateways.get(side.gateway)
         documents = {**(held.documents if held else {}), **side.documents}
-        gateways[side.gateway] = Side(side.data, documents, side.gateway)
+        gateways[side.gateway] = Side(side.data, documents, side.gateway, side.veil)
     return Sides(gateways, sources, {name: facts(name) for name in TARGETS})
 
 
@@ -109,20 +109,20 @@ def on_disk(folder: Path, again: compiler.Build | None = None, accepts: Sequence
     if write.SPEC not in texts:
         return None
     held = write.bodies(texts)
-    data = held.pop(write.SPEC)
+    data, _ = write.spec_of(held.pop(write.SPEC))
     documents: Mapping[str, Json] = held
     if again is not None:
         choice = TargetChoice(again.target.name, again.target.profile, again.target.options)
-        rebuilt = _rebuilt(texts[write.SPEC], choice, accepts)
+        rebuilt = _rebuilt(data, choice, accepts)
         same = {d.filename: d.body for d in rebuilt}
         documents = same if same == held else held
     metadata = data.get("metadata") if isinstance(data, dict) else None
     name = metadata.get("name", "") if isinstance(metadata, dict) else ""
-    return Side(data, {folder.name: documents}, str(name))
+    return Side(data, {folder.name: documents}, str(name), write.veil_of(folder))
 
 
-def _rebuilt(text: str, choice: TargetChoice, accepts: Sequence[Accept]) -> tuple[Document, ...]:
-    sources, _ = parse(text, write.SPEC)
+def _rebuilt(data: Json, choice: TargetChoice, accepts: Sequence[Accept]) -> tuple[Document, ...]:
+    sources, _ = parse(text_of(Document(write.SPEC, data)), write.SPEC)
     checked = compiler.check_document(sources[0]) if sources else None
     return compiler.build(checked, choice, accepts).documents if checked and checked.gateway else ()
 
@@ -175,10 +175,20 @@ def places(new: Source | None, old: Source | None) -> Places:
         source = old if change.old else new
         if source is None:
             return ""
-        span = source.span(change.at)
-        return f"{span.file}:{span.line}:{span.column}"
+        return written(source.span(change.at))
 
     return of
+
+
+def written(span: Span) -> str:
+    """Return a place in text as people write it, with the configRefs that it came through, the nearest first."""
+    chain = []
+    via = span.via
+    while via:
+        chain.append(f"{via.file}:{via.line}")
+        via = via.via
+    through = f" (through configRef in {', '.join(chain)})" if chain else ""
+    return f"{span.file}:{span.line}:{span.column}{through}"
 
 
 class Built(NamedTuple):
@@ -191,9 +201,10 @@ class Built(NamedTuple):
 def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against: Sides | None) -> Built:
     """Compare a build with what stands in its folder, or with another side."""
     name = built.target.name
-    new = Side(one.source.data, {name: {d.filename: d.body for d in built.documents}}, one.name)
+    hides = one.source.veil
+    new = Side(one.source.data, {name: {d.filename: d.body for d in built.documents}}, one.name, hides)
     losses = [x for x in built.plan.losses if x.accepted and x.security]
-    accepted = [f"{built.target.title}: {x.place}: {x.capability.note} ({x.accepted})" for x in losses]
+    accepted = [f"{built.target.title}: {hides.text(f'{x.place}: {x.capability.note}')} ({x.accepted})" for x in losses]
     if against is not None:
         old = against.gateways.get(one.name)
         found = diff(old, new, {name: built.target}, accepted)

@@ -204,10 +204,11 @@ def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = ()
     if failed(findings):
         return Build(target, decided, (), tuple(findings))
     documents = emitter(choice.name)(checked.gateway, decided)
-    wrong = [*verify(choice.name, documents)]
+    hides = checked.source.veil
+    wrong = [*verify(choice.name, documents, hides)]
     if native and not wrong:
-        wrong = [*verify_native(choice.name, documents)]
-    findings += (d._replace(span=checked.source.span(())) for d in wrong)
+        wrong = [*verify_native(choice.name, documents, hides)]
+    findings += (d._replace(message=hides.text(d.message), span=checked.source.span(())) for d in wrong)
     return Build(target, decided, () if failed(wrong) else documents, tuple(findings))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from textwrap import fill
 from typing import Any
@@ -13,7 +13,7 @@ from aigw_compile import source as reader
 from aigw_compile.compiler import Build, Checked
 from aigw_compile.diagnostic import Json, Pointer, Span, named, nearest, value_at
 from aigw_compile.document import lines_of, source_map
-from aigw_compile.mask import scrub, shown
+from aigw_compile.mask import HIDDEN, NO_VEIL, STARS, Veil, scrub, shown
 from aigw_compile.resolve import CONFIG, PLACES, Merged, bound, key_of
 from aigw_compile.rules import RULES
 from aigw_compile.schema import field, with_defaults
@@ -81,8 +81,11 @@ def explain_code(code: str) -> str | None:
     return f"{code} ({severity}): {title}\n\n{page if chr(10) in page else fill(page, 100)}\n"
 
 
-def pointer_of(text: str, data: Json) -> Pointer | None:
-    """Return the place that `models[chat].targets[0].weight` names in a document, or None where there is no such place."""
+def pointer_of(text: str, data: Json, hides: Veil = NO_VEIL) -> Pointer | None:
+    """Return the place that `models[chat].targets[0].weight` names in a document, or None where there is no such place.
+
+    A hidden name or key names nothing, so that nobody can try which there are.
+    """
     at: list[str | int] = [] if re.match(r"(metadata|spec|apiVersion|kind)\b", text) or not text else ["spec"]
     if at and isinstance(data, dict) and data.get("kind") == "AIGatewayConfig":
         at += [] if re.match(r"(for|config|fields|configRef)\b", text) else ["config"]
@@ -92,10 +95,13 @@ def pointer_of(text: str, data: Json) -> Pointer | None:
             if not isinstance(here, dict) or key not in here:
                 return None
             at.append(key)
+            if hides.named(tuple(at)).endswith(STARS):
+                return None
             continue
         if not isinstance(here, list):
             return None
         by_name = [i for i, item in enumerate(here) if bracket and key_of(item) == bracket]
+        by_name = [i for i in by_name if not hides.covers((*at, i, "name"))]
         by_number = [int(bracket)] if bracket.isdigit() and int(bracket) < len(here) else []
         if not (by_name or by_number):
             return None
@@ -106,18 +112,19 @@ def pointer_of(text: str, data: Json) -> Pointer | None:
 def explain_place(checked: Checked, builds: list[Build], text: str) -> str | None:
     """Return what a place in a spec holds, who set it and who lost, its default, and the outputs that it went to."""
     source = checked.source
-    at = pointer_of(text, source.data)
+    at = pointer_of(text, source.data, source.veil)
     if at is None:
         return _default(source, text)
-    value = source.veil.data(at, value_at(at, source.data))
-    lines = [f"{source.veil.named(at) or 'spec'} = {shown(value, 200)}", *_set(source, at), *_bound(checked, at)]
+    hides = source.veil
+    name = hides.named(at) if hides else named(at, source.data)
+    lines = [f"{name or 'spec'} = {_value(at, checked)}", *_set(source, at), *_bound(checked, at)]
     described = field(_in_gateway(checked, at))
     if described and described.get("description"):
         lines.append(f"  meaning  {described['description']}")
     if described and "default" in described:
         lines.append(f"  default  {shown(described['default'])}")
     for build in builds:
-        lines += _reached(build, at)
+        lines += map(hides.text, _reached(build, at))
     return scrub("\n".join(lines) + "\n")
 
 
@@ -132,7 +139,8 @@ def _set(source: Source, at: Pointer) -> Iterator[str]:
         name = f'"{entry.layer.name}"' if entry.layer.part else "here"
         # The items of one layer stand elsewhere in the whole, so that what is hidden among them is not known here.
         told = len(layers) > 1 and not source.veil.around(at)
-        what = f"  {shown(source.veil.data(at, entry.value))}" if told else ""
+        value = source.veil.data(at, entry.value) if told else None
+        what = f"  {value if value == HIDDEN else shown(value)}" if told else ""
         via = "".join(f", through {s.file}:{s.line}:{s.column}" for s in _chain(span))
         yield f"  {'set' if counts else 'lost':8} {span.file}:{span.line}:{span.column}  {name}{what}{via}"
 
@@ -154,6 +162,11 @@ def _in_gateway(checked: Checked, at: Pointer) -> Pointer:
     """A place in a part's config, as it would be in a gateway: there the language describes it."""
     here = checked.part and at[:2] == CONFIG and checked.part.type in PLACES
     return (*PLACES[checked.part.type], *at[2:]) if checked.part and here else at
+
+
+def _value(at: Pointer, checked: Checked) -> str:
+    value = checked.source.veil.data(at, value_at(at, checked.source.data))
+    return HIDDEN if value == HIDDEN else shown(value, 200)
 
 
 def _default(source: Source, text: str) -> str | None:
@@ -202,12 +215,21 @@ def explain_line(checked: Checked, build: Build, filename: str, line: int) -> st
     here = out
     while here not in mapped and here:
         here = here[:-1]
-    answer = [f"{filename}:{line}: {scrub(lines[line - 1][0].strip())}", f"  place    {_path(out)}"]
-    for origin in dict.fromkeys(mapped.get(here, [()])):
+    origins = [*dict.fromkeys(mapped.get(here, [()]))]
+    hides = checked.source.veil
+    text = HIDDEN if hides and _may_tell(hides, origins, value_at(out, document.body)) else lines[line - 1][0].strip()
+    answer = [f"{filename}:{line}: {scrub(hides.text(text))}", f"  place    {hides.text(_path(out))}"]
+    for origin in origins:
         span = checked.source.span(origin)
-        label = named(origin, checked.source.data) or "the gateway"
+        label = (hides.named(origin) if hides else named(origin, checked.source.data)) or "the gateway"
         answer.append(f"  because  {label}  {span.file}:{span.line}:{span.column}")
     return "\n".join(answer) + "\n"
+
+
+def _may_tell(hides: Veil, origins: Iterable[Pointer], value: Json) -> bool:
+    """Whether a line of an output may come from a hidden place."""
+    whole = isinstance(value, (dict, list)) and bool(value)
+    return any(hides.covers(o) or (hides.around(o) and not whole and hides.tells(value)) for o in origins)
 
 
 def _path(out: Pointer) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from aigw_compile import ir
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.lower import FALLBACK_ON, RETRY_ON, lower, seconds, size, target_name
+from aigw_compile.mask import HIDDEN, NO_VEIL, Veil
 from aigw_compile.policies.limits import DEFAULT_BY, Limit
 from aigw_compile.policies.prompt_guard import PromptGuard
 from aigw_compile.schema import field, follow, with_defaults
@@ -110,22 +111,19 @@ def _list(value: list[Any], schema: dict[str, Any], at: Pointer) -> Tree:
         return Node("keyed", named, at)
     if kind == "set":
         return Node("set", {str(item): Item(_leaf(item, items), (*at, i)) for i, item in enumerate(value)}, at)
-    shown = [_plain(_tree(item, items, (*at, i))) for i, item in enumerate(value)]
+    shown = [plain(_tree(item, items, (*at, i))) for i, item in enumerate(value)]
     return Item(Leaf(shown, str(shown)), at)
 
 
-def _plain(node: Tree) -> Any:
-    """A tree as data again, with secrets as references."""
+def plain(node: Tree, hides: Veil = NO_VEIL) -> Any:
+    """Return what stands in a tree as data, with every secret as its reference, and nothing of what a veil hides."""
+    if hides.covers(node.at) or (isinstance(node, Item) and hides.around(node.at)):
+        return HIDDEN
     if isinstance(node, Item):
         return node.leaf.shown if not isinstance(node.leaf.value, (int, float, bool)) else node.leaf.value
     if node.kind == "set":
-        return [*node.children]
-    return {key: _plain(child) for key, child in node.children.items()}
-
-
-def plain(node: Tree) -> Any:
-    """Return what stands in a tree as data, with every secret as its reference."""
-    return _plain(node)
+        return [HIDDEN if hides.covers(child.at) else key for key, child in node.children.items()]
+    return {hides.label(child.at, key) if hides else key: plain(child, hides) for key, child in node.children.items()}
 
 
 def _secret(ref: Mapping[str, Any]) -> Leaf:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 from aigw_compile import data, secretfiles
 from aigw_compile.diagnostic import Diagnostic, Severity
 from aigw_compile.document import Document, text_of
+from aigw_compile.mask import NO_VEIL, STARS, Veil
 
 CODES: Mapping[str, tuple[str, str, str]] = {
     "AIG9001": (
@@ -36,11 +38,15 @@ CODES: Mapping[str, tuple[str, str, str]] = {
 }
 
 
-def verify(target: str, documents: Sequence[Document]) -> Iterator[Diagnostic]:
-    """Yield an AIG9001 for each place where an output does not fit targets/TARGET/output.schema.json."""
+def verify(target: str, documents: Sequence[Document], hides: Veil = NO_VEIL) -> Iterator[Diagnostic]:
+    """Yield an AIG9001 for each place where an output does not fit targets/TARGET/output.schema.json.
+
+    Where a part hides something, what stands at that place is not quoted: it may have been made from it.
+    """
     for error in _validator(target).iter_errors({d.filename: _plain(d.body) for d in documents}):
         place = "/".join(str(step) for step in error.instance_path)
-        yield Diagnostic("AIG9001", Severity.ERROR, f"{target}: {place}: {error.message[:300]}", ())
+        said = f"breaks `{'/'.join(map(str, error.schema_path))}` of its schema" if hides else error.message[:300]
+        yield Diagnostic("AIG9001", Severity.ERROR, f"{target}: {place}: {said}", ())
 
 
 @cache
@@ -73,12 +79,16 @@ def _envoy(folder: Path) -> Iterator[Diagnostic]:
         yield Diagnostic("AIG9002", Severity.ERROR, f"envoy: {said[:500]}")
 
 
+_QUOTED = re.compile(r"""(["'`]).*?\1|[\[{(<].*[\]})>]""", re.DOTALL)
 NATIVE: Mapping[str, Callable[[Path], Iterator[Diagnostic]]] = {"envoy": _envoy}
 """Target -> ask its own binary about the outputs in a folder."""
 
 
-def verify_native(target: str, documents: Sequence[Document]) -> tuple[Diagnostic, ...]:
-    """Ask the target's own binary, where there is one, about the outputs with made-up secrets in a temporary folder."""
+def verify_native(target: str, documents: Sequence[Document], hides: Veil = NO_VEIL) -> tuple[Diagnostic, ...]:
+    """Ask the target's own binary, where there is one, about the outputs with made-up secrets in a temporary folder.
+
+    Where a part hides something, what the binary quotes is left out: it may have been made from it.
+    """
     if target not in NATIVE:
         return ()
     with tempfile.TemporaryDirectory(prefix="aigw-verify-") as name:
@@ -88,4 +98,5 @@ def verify_native(target: str, documents: Sequence[Document]) -> tuple[Diagnosti
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text_of(document), "utf-8")
         secretfiles.write(folder, secretfiles.placeholders(secretfiles.read(folder)))
-        return tuple(NATIVE[target](folder))
+        found = NATIVE[target](folder)
+        return tuple(d._replace(message=hides.text(_QUOTED.sub(STARS, d.message))) if hides else d for d in found)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from aigw_compile.diagnostic import Json, Pointer, value_at
 from aigw_compile.document import Document, text_of
+from aigw_compile.mask import NO_VEIL, Veil, veil
 from aigw_compile.source import parse
 
 SPEC = "gateway.json"
@@ -18,9 +20,46 @@ UNCOUNTED = frozenset({"diff.json", "diff.md"})
 """Written beside the outputs; `--check` does not count them."""
 
 
-def spec_document(data: Any) -> Document:
-    """Return the document that keeps a spec beside its outputs. A spec holds no secret, only references."""
-    return Document(SPEC, data)
+HIDDEN_PLACES = "x-aigw-hidden"
+"""In the spec beside the outputs: the places of it that parts hide, as JSON pointers; not there where nothing is hidden."""
+
+
+def spec_document(data: Any, hidden: Collection[Pointer] = ()) -> Document:
+    """Return the document that keeps a spec beside its outputs. A spec holds no secret, only references.
+
+    Hidden values do stand in it, as in every output, so it says which they are: a diff with it tells none.
+    """
+    listed: list[Json] = [*sorted(map(_json_pointer, hidden))]
+    return Document(SPEC, {**data, HIDDEN_PLACES: listed} if listed else data)
+
+
+def spec_of(body: Any) -> tuple[Any, tuple[Pointer, ...]]:
+    """Return the spec that such a document keeps, and its hidden places."""
+    if not isinstance(body, dict) or HIDDEN_PLACES not in body:
+        return body, ()
+    data = {key: value for key, value in body.items() if key != HIDDEN_PLACES}
+    return data, tuple(_pointer(str(text), data) for text in body[HIDDEN_PLACES])
+
+
+def veil_of(folder: Path) -> Veil:
+    """Return what is hidden in the spec that an output folder was made from."""
+    try:
+        return veil(*spec_of(json.loads((folder / SPEC).read_bytes())))
+    except (OSError, ValueError):
+        return NO_VEIL
+
+
+def _json_pointer(at: Pointer) -> str:
+    """RFC 6901."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in at)
+
+
+def _pointer(text: str, data: Any) -> Pointer:
+    at: list[str | int] = []
+    for part in text.split("/")[1:]:
+        step = part.replace("~1", "/").replace("~0", "~")
+        at.append(int(step) if isinstance(value_at(tuple(at), data), list) and step.isdecimal() else step)
+    return tuple(at)
 
 
 def as_json(documents: Iterable[Document]) -> tuple[Document, ...]:

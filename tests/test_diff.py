@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aigw_compile import comparing, compiler
+from aigw_compile import comparing, compiler, write
+from aigw_compile.diagnostic import value_at
 from aigw_compile.diff import Change, Diff, Side, diff, meaning
 from aigw_compile.document import Document, text_of
+from aigw_compile.mask import HIDDEN, NO_VEIL, veil
 from aigw_compile.meaning import plain, tree
 from aigw_compile.project import TargetChoice
 from aigw_compile.render.changes import LONGEST, as_data, markdown, text
@@ -261,6 +264,96 @@ def test_an_output_that_changed_without_the_spec_is_said_to_be_the_compilers(tmp
         (tmp_path / "proxy" / document.filename).write_text(text_)
     found = comparing.of_build(checked, built, tmp_path / "proxy", None)
     assert [d.code for d in comparing.findings(found)] == ["AIG7001"]
+
+
+# --- what parts hide
+
+HIDES: list[tuple[tuple[str | int, ...], list[tuple[str, str, str]]]] = [
+    (("spec", "vaults", 0), [("region: eu-west-1", "region: aa-canary-1", "region: bb-canary-2")]),
+    (("spec", "providers", 1, "auth"), [("ANTHROPIC_API_KEY", "CANARY_1", "CANARY_2")]),
+    (("spec", "providers", 2, "baseUrl"), [("vllm.internal", "canary-1.example.com", "canary-2.example.com")]),
+    (("spec", "models", 0, "fallback", "response"), [("The assistant is busy.", "Canary one.", "Canary two.")]),
+    (("spec", "models", 0, "policies"), [("Example Corp.", "CanaryCorp.", "Canary's Corp.")]),
+    (("spec", "models", 0, "aliases"), [("gpt-4o]  ", "canary-1]", "canary-2]")]),
+    (("spec", "models", 0, "targets", 2, "model"), [("model: claude-sonnet-4-5,", "model: canary-1,", "model: canary-2,")]),
+    (("spec", "consumers"), [("name: helpdesk-bot", "name: canary-1", "name: canary-2"), ("HELPDESK_KEY", "CANARY_A", "CANARY_B")]),
+    (("spec", "policies", "promptGuard"), [("previous instructions", "(canary|words)", "(canaries|words)")]),
+    (("spec", "policies", "limits"), [("name: daily", "name: canary", "name: canary"), ("tokens: 2000000", "tokens: 74017401", "tokens: 74017402")]),
+    (("spec", "policies", "limits", 1, "requests"), [("requests: 10000", "requests: 7401740", "requests: 7401741")]),
+    (("spec", "models", 0, "timeouts", "request"), [("request: 60s", "request: 7401ms", "request: 7402ms")]),
+    (("spec", "observability", "tracing"), [("otel-collector", "canary-1", "canary-2"), ("sampling: 0.1", "sampling: 0.1234", "sampling: 0.4321")]),
+    (("spec", "observability", "accessLog", "payloads"), [("payloads: false", "payloads: false", "payloads: true")]),
+    (("metadata", "labels", "team"), [("team: support", "team: canary-1", "team: canary-2")]),
+]  # fmt: skip
+GIVEN_AWAY = re.compile(r"(?i)canar(y|ies)(?!, provider)|7,?401|7,?402|0\.1234|0\.4321")
+
+
+@pytest.mark.parametrize(("at", "edits"), HIDES, ids=[".".join(map(str, at[1:])) for at, _ in HIDES])
+def test_hidden_values_are_in_no_diff(at: tuple[str | int, ...], edits: list[tuple[str, str, str]]) -> None:
+    """Changed, added and removed: it is said that, where and of which class, in every format, and never what."""
+    plain_desk = DESK.replace("name: canary,", "name: second,")
+    sides = {}
+    for which in (1, 2):
+        spec = plain_desk
+        for edit in edits:
+            assert edit[0] in spec
+            spec = spec.replace(edit[0], edit[which])
+        sides[which] = side(data(spec))._replace(veil=veil(data(spec), [at]))
+    gone = copy.deepcopy(sides[1].data)
+    holder = value_at(at[:-1], gone)
+    assert isinstance(holder, (dict, list))
+    del holder[at[-1]]  # type: ignore[arg-type]
+    without = Side(gone, {}, "support-desk")
+    targets = {name: facts(name) for name in TARGETS}
+    open_ = diff(sides[1]._replace(veil=NO_VEIL), sides[2]._replace(veil=NO_VEIL), targets)
+    assert GIVEN_AWAY.search(markdown(open_, nowhere)) or at[-1] == "payloads"
+    pairs = [(sides[1], sides[2]), (sides[2], sides[1])]
+    if compiler.check_document(parse(json.dumps(gone), "gateway.yaml")[0][0]).gateway:
+        pairs += [(without, sides[1]), (sides[1], without)]
+    for old, new in pairs:
+        found = diff(old, new, targets)
+        shown = [text(found, nowhere), markdown(found, nowhere), json.dumps(as_data(found, nowhere))]
+        assert not [line for one in shown for line in one.splitlines() if GIVEN_AWAY.search(line)]
+        if old.documents and new.documents:
+            assert any(found.targets.values()) or at[0] == "metadata"
+            assert HIDDEN in shown[0]
+            assert all(c.op in ("changed", "added", "removed", "renamed") for c in found.changes)
+
+
+def test_a_change_of_what_is_not_hidden_is_told_as_ever() -> None:
+    old, new = (data(DESK), edited(("requests: 60}", "requests: 30}"), ("weight: 10}", "weight: 20}")))
+    hidden = [("spec", "providers", 1, "auth"), ("spec", "policies", "promptGuard")]
+    sides = [side(spec)._replace(veil=veil(spec, hidden)) for spec in (old, new)]
+    found = diff(sides[0], sides[1], {name: facts(name) for name in TARGETS})
+    assert {c.sentence for c in found.changes} == {c.sentence for c in meaning(old, new)}
+    assert sum(t.after == HIDDEN for changes in found.targets.values() for t in changes) == 0
+
+
+def test_the_spec_beside_outputs_says_what_is_hidden() -> None:
+    spec = data(DESK)
+    spec["metadata"]["labels"] = {"a/b~c": "x"}
+    hidden = {("spec", "providers", 1, "auth"), ("metadata", "labels", "a/b~c")}
+    kept = write.spec_document(spec, hidden)
+    assert isinstance(kept.body, dict)
+    assert kept.body["x-aigw-hidden"] == ["/metadata/labels/a~1b~0c", "/spec/providers/1/auth"]
+    read, places = write.spec_of(kept.body)
+    assert (read, {*places}) == (spec, hidden)
+    assert write.spec_document(spec).body is spec
+
+
+def test_a_diff_with_outputs_on_disk_hides_the_old_side_too(tmp_path: Path) -> None:
+    spec = data(DESK.replace("vllm.internal", "canary.example.com"))
+    old = side(spec)
+    folder = tmp_path / "proxy"
+    folder.mkdir()
+    documents = [Document(name, body) for name, body in old.documents["proxy"].items()]
+    for document in (*documents, write.spec_document(spec, [("spec", "providers", 2, "baseUrl")])):
+        (folder / document.filename).write_text(text_of(document))
+    checked = compiler.check_text(DESK)
+    built = build_all_accepted(checked, TargetChoice("proxy", "", {}))
+    found = comparing.of_build(checked, built, folder, None)
+    assert found.diff.changes[0].before == HIDDEN
+    assert "canary.example" not in "".join(text_of(d) for d in comparing.documents(found, folder))
 
 
 def test_ten_thousand_entities_diff_in_linear_time() -> None:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aigw_compile import __main__ as main
+from aigw_compile import verify, write
 from aigw_compile.cli import showing
+from aigw_compile.cli.group import cli
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, Span, value_at
-from aigw_compile.mask import HIDDEN, NO_VEIL, NOT_SHOWN, STARS, Veil, overlaps, shown, starred, veil
+from aigw_compile.document import Document, text_of
+from aigw_compile.mask import HIDDEN, NO_VEIL, NOT_SHOWN, STARS, Veil, in_play, overlaps, shown, starred, veil
 from aigw_compile.render import FORMATS
 from aigw_compile.source import parse
 
@@ -295,3 +301,62 @@ def test_the_same_finding_of_several_gateways_is_told_once(tmp_path: Path, capsy
 def test_value_at_is_what_the_law_hides() -> None:
     assert value_at(P[1], DOCUMENT) == "https://llm.corp.internal:8443/v1"
     assert isinstance(VEIL, Veil)
+
+
+# --- what is said of outputs, and of mistakes of ours
+
+
+def _broken(word: str) -> None:
+    try:
+        int(word)
+    except ValueError as first:
+        raise KeyError(word) from first
+
+
+def test_a_traceback_quotes_nothing_where_a_part_hides(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aigw_compile.mask.places._in_play", True)
+    monkeypatch.setenv("AIGW_DEBUG", "1")
+    with pytest.raises(KeyError) as caught:
+        _broken(CANARY)
+    assert main._report(caught.value) == main.EXIT_BUG
+    told = capsys.readouterr().err
+    assert CANARY not in told
+    assert "a part hides values" in told
+    assert re.search(r"ValueError\n  \S+test_veil.py:\d+ in _broken", told)
+    assert "KeyError\n" in told
+    monkeypatch.setattr("aigw_compile.mask.places._in_play", False)
+    main._report(KeyError(CANARY))
+    assert CANARY in capsys.readouterr().err
+
+
+def test_reading_a_part_is_enough_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aigw_compile.mask.places._in_play", False)
+    parse("kind: AIGateway\n", "a.yaml")
+    assert not in_play()
+    parse(PART, "a.yaml")
+    assert in_play()
+
+
+def test_the_targets_judgement_quotes_nothing_that_may_be_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = (Document("proxy.json", {CANARY: [CANARY]}),)
+    (found,) = [*verify.verify("proxy", documents, VEIL)][:1]
+    assert CANARY not in found.message
+    said = f'envoy: error at \'{CANARY}\' in {{"a": "{CANARY}"}}: bad port'
+    monkeypatch.setitem(verify.NATIVE, "proxy", lambda _: iter([Diagnostic("AIG9002", Severity.ERROR, said)]))
+    made = (*documents, Document("secrets.json", {"version": 1, "secrets": {}, "files": []}))
+    (found,) = verify.verify_native("proxy", made, VEIL)
+    assert found.message == "envoy: error at *** in ***: bad port"
+
+
+def test_what_secrets_are_missing_is_told_without_what_is_hidden(tmp_path: Path) -> None:
+    ref = {"source": "env", "name": "CORP_KEY", "vault": None}
+    asked = {"version": 1, "secrets": {"a": {"ref": ref, "place": "providers[corp].auth"}}, "files": []}
+    spec = {"spec": {"providers": [{"name": "corp", "auth": {"apiKey": {"env": "CORP_KEY"}}}]}}
+    (tmp_path / "secrets.json").write_text(json.dumps(asked))
+    (tmp_path / "gateway.json").write_text(text_of(write.spec_document(spec, [("spec", "providers", 0)])))
+    done = CliRunner().invoke(cli, ["secrets", str(tmp_path)])
+    assert done.exit_code
+    assert "providers[***].auth" in done.output
+    assert not re.search(r"(?i)corp", done.output.replace(str(tmp_path), ""))

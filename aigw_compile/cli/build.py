@@ -130,7 +130,7 @@ def _project(opened: compiler.Opened, asked: Asked) -> Result:
         for built in builds:
             there = (asked.output or project.root / project.output) / one.name / built.target.name
             emitted = write.as_json(built.documents) if asked.emit == "json" else built.documents
-            documents = [*emitted, write.spec_document(one.source.data)]
+            documents = [*emitted, write.spec_document(one.source.data, one.source.veil.hidden)]
             stale += [f"{there / name}" for name in write.stale(there, documents)]
             changes = comparing.of_build(one, built, there, old)
             failing_changes += comparing.count(changes, asked.failing or project.diff_fail_on)

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from aigw_compile import secretfiles
+from aigw_compile import secretfiles, write
+from aigw_compile.mask import Veil
 
 
 @click.command()
@@ -29,15 +30,16 @@ def command(folder: Path, placeholders: bool) -> None:
         raise click.UsageError(f"{folder} holds no secrets.json; it is the folder of one target: {hint}") from None
     except ValueError as wrong:
         raise click.ClickException(str(wrong)) from None
-    values = secretfiles.placeholders(asked) if placeholders else _fetched(asked)
+    hides = write.veil_of(folder)
+    values = secretfiles.placeholders(asked) if placeholders else _fetched(asked, hides)
     written = secretfiles.write(folder, values)
     for path in written:
-        click.echo(f"wrote {path}")
+        click.echo(f"wrote {hides.text(str(path))}")
     if not written:
         click.echo("this output needs no file with secrets")
 
 
-def _fetched(asked: Mapping[str, Any]) -> dict[str, str]:
+def _fetched(asked: Mapping[str, Any], hides: Veil) -> dict[str, str]:
     from aigw_compile.proxy.secrets import SecretError, fetch
 
     values: dict[str, str] = {}
@@ -46,7 +48,7 @@ def _fetched(asked: Mapping[str, Any]) -> dict[str, str]:
         try:
             values[name] = fetch(_reference(secret["ref"]), os.environ)
         except SecretError as wrong:
-            missing.append(f"  {secret['place']}: {wrong}")
+            missing.append(hides.text(f"  {secret['place']}: {wrong}"))
     if missing:
         raise click.ClickException(
             "\n".join(["nothing was written, since not every secret could be fetched:", *missing])

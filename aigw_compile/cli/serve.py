@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from contextlib import nullcontext, redirect_stderr
 from functools import partial
+from io import TextIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
-from aigw_compile import compiler
+from aigw_compile import compiler, write
 from aigw_compile.cli import common
 from aigw_compile.diagnostic import Severity
 from aigw_compile.document import text_of
+from aigw_compile.mask import Veil
 from aigw_compile.project import TargetChoice
 
 
@@ -43,26 +47,32 @@ def command(
         wanted = 'the reference proxy needs the extra "proxy": pip install "aigw-compile[proxy]"'
         raise click.ClickException(f"{wanted} ({missing})") from None
     (path,) = common.existing([path])
-    text = path.read_bytes() if path.name.endswith(".json") else _compiled(path, gateway, frozen)
+    made = path.name.endswith(".json")
+    text, hides = (path.read_bytes(), write.veil_of(path.parent)) if made else _compiled(path, gateway, frozen)
     try:
         loaded = config.load(text)
     except config.ConfigError as wrong:
-        raise click.ClickException(f"{path}: {wrong}") from None
+        raise click.ClickException(f"{path}: {hides.text(str(wrong))}") from None
+    ready = partial(_ready, hides)
     try:
-        code = server.serve(loaded, address=address, port=port, mock=mock_providers, ready=_ready, environ=os.environ)
+        with redirect_stderr(_Masked(hides, sys.stderr)) if hides else nullcontext():
+            code = server.serve(
+                loaded, address=address, port=port, mock=mock_providers, ready=ready, environ=os.environ
+            )
     except held.StartError as wrong:
-        raise click.ClickException(str(wrong)) from None
+        raise click.ClickException(hides.text(str(wrong))) from None
     raise click.exceptions.Exit(code)
 
 
-def _compiled(path: Path, gateway: str | None, frozen: bool) -> bytes:
+def _compiled(path: Path, gateway: str | None, frozen: bool) -> tuple[bytes, Veil]:
     opened = compiler.open_project([path])
     checked, general = compiler.check(opened, frozen=frozen)
-    chosen = [one for one in checked if gateway in (None, one.name)]
-    if not checked and general:
+    gateways = [one for one in checked if one.part is None]
+    chosen = [one for one in gateways if gateway in (None, one.name)]
+    if not gateways and general:
         raise click.exceptions.Exit(common.show(general, opened.shown_from, "text", ()) or 1)
     if len(chosen) != 1:
-        names = ", ".join(one.name for one in checked) or "none"
+        names = ", ".join(one.name for one in gateways) or "none"
         raise click.UsageError(f"which gateway? --gateway NAME; {path} holds: {names}")
     (one,) = chosen
     findings = [*general, *one.diagnostics]
@@ -78,18 +88,35 @@ def _compiled(path: Path, gateway: str | None, frozen: bool) -> bytes:
     if code or not documents:
         raise click.exceptions.Exit(code or 1)
     (proxy,) = [d for d in documents if d.filename == "proxy.json"]
-    return text_of(proxy).encode()
+    return text_of(proxy).encode(), one.source.veil
 
 
-def _ready(state: dict[str, Any]) -> None:
+class _Masked(TextIOBase):
+    """What the proxy tells its operator (a store at its address does not answer), without what parts hide."""
+
+    def __init__(self, hides: Veil, out: TextIO) -> None:
+        self._hides = hides
+        self._out = out
+
+    def write(self, text: str) -> int:
+        self._out.write(self._hides.text(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._out.flush()
+
+
+def _ready(hides: Veil, state: dict[str, Any]) -> None:
     for name, url in state["listeners"].items():
-        click.echo(f"listener {name}: {url}")
+        click.echo(hides.text(f"listener {name}: {url}"))
     click.echo(f"operations: {state['operations']}")
     if state["metrics"] != state["operations"]:
         click.echo(f"metrics: {state['metrics']}")
     for kind in ("key", "login", "token"):
         for whose, text in state.get(f"{kind}s", {}).items():
-            click.echo(f"{kind} of {whose}: {text}")
+            click.echo(f"{kind} of {hides.text(whose)}: {text}")
     for name in state.get("plain", ()):
-        click.echo(f"listener {name} speaks plain HTTP: with made-up secrets it has no certificate", err=True)
+        click.echo(
+            f"listener {hides.text(name)} speaks plain HTTP: with made-up secrets it has no certificate", err=True
+        )
     click.echo(json.dumps({"ready": True}))

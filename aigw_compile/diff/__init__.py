@@ -16,11 +16,12 @@ def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted
     """Compare two sides. `old` None is the first build."""
     if old is None:
         return Diff(new.gateway, True, (), {}, tuple(accepted))
-    changes = sorted(meaning(old.data, new.data), key=lambda c: (CLASSES.index(c.classes[0]), c.place, c.op))
+    veils = (old.veil, new.veil)
+    changes = sorted(meaning(old.data, new.data, veils), key=lambda c: (CLASSES.index(c.classes[0]), c.place, c.op))
     targets: dict[str, tuple[TargetChange, ...]] = {}
     for name in new.documents:
         if name in old.documents:
-            targets[name] = tuple(explained(old.documents[name], new.documents[name], facts[name], changes))
+            targets[name] = tuple(explained(old.documents[name], new.documents[name], facts[name], changes, veils))
     counted = tuple(_counted(number, change, targets) for number, change in enumerate(changes))
     return Diff(new.gateway, False, counted, targets, tuple(accepted))
 

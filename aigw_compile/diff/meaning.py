@@ -8,22 +8,28 @@ from typing import Any
 
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.diff.types import CLASSES, Change
-from aigw_compile.mask import scrub
+from aigw_compile.mask import HIDDEN, NO_VEIL, Veil, scrub
 from aigw_compile.meaning import Effective, Item, Node, Tree, effective, plain, tree
 from aigw_compile.schema import change as declared
 from aigw_compile.schema import field
 
+Veils = tuple[Veil, Veil]
+"""What is hidden on the old side, and on the new one."""
 
-def meaning(old: Json, new: Json) -> list[Change]:
-    """Return what changed in meaning between two documents, judged on the policies that really apply."""
-    found = [*_walk(tree(old), tree(new), "", ())]
+
+def meaning(old: Json, new: Json, veils: Veils = (NO_VEIL, NO_VEIL)) -> list[Change]:
+    """Return what changed in meaning between two documents, judged on the policies that really apply.
+
+    What stands at a hidden place on either side is `(hidden)` in every value, name and sentence.
+    """
+    found = [*_walk(tree(old), tree(new), "", (), veils)]
     if not found:
         return []
     judge = _Judge(effective(old), effective(new))
     return [judge.judged(change) for change in found]
 
 
-def _walk(old: Node, new: Node, path: str, generic: Pointer) -> Iterator[Change]:
+def _walk(old: Node, new: Node, path: str, generic: Pointer, veils: Veils) -> Iterator[Change]:
     gone = [k for k in old.children if k not in new.children]
     come = [k for k in new.children if k not in old.children]
     inner: Pointer
@@ -31,36 +37,45 @@ def _walk(old: Node, new: Node, path: str, generic: Pointer) -> Iterator[Change]
         for before, after in _renames(old, new, gone, come):
             gone.remove(before)
             come.remove(after)
-            place, inner = _step(path, old.kind, after), (*generic, 0, "name")
-            yield _change("renamed", place, before, after, new.children[after].at, False, inner)
+            at, inner = new.children[after].at, (*generic, 0, "name")
+            was, now = veils[0].label(old.children[before].at, before), veils[1].label(at, after)
+            yield _change("renamed", _step(path, old.kind, now), was, now, at, False, inner)
     for key in gone:
         node = old.children[key]
-        yield _change(
-            "removed", _step(path, old.kind, key), plain(node), None, node.at, True, _generic(generic, old, key)
-        )
+        place, inner = _step(path, old.kind, veils[0].label(node.at, key)), _generic(generic, old, key)
+        yield _change("removed", place, plain(node, veils[0]), None, node.at, True, inner)
     for key in come:
         node = new.children[key]
-        yield _change(
-            "added", _step(path, new.kind, key), None, plain(node), node.at, False, _generic(generic, new, key)
-        )
+        place, inner = _step(path, new.kind, veils[1].label(node.at, key)), _generic(generic, new, key)
+        yield _change("added", place, None, plain(node, veils[1]), node.at, False, inner)
     for key, before_node in old.children.items():
         if key not in new.children:
             continue
-        place, inner = _step(path, new.kind, key), _generic(generic, new, key)
-        yield from _both(before_node, new.children[key], place, inner)
+        after_node = new.children[key]
+        label = veils[1].label(after_node.at, veils[0].label(before_node.at, key))
+        place, inner = _step(path, new.kind, label), _generic(generic, new, key)
+        yield from _both(before_node, after_node, place, inner, veils)
 
 
-def _both(old: Tree, new: Tree, place: str, generic: Pointer) -> Iterator[Change]:
+def _both(old: Tree, new: Tree, place: str, generic: Pointer, veils: Veils) -> Iterator[Change]:
     if isinstance(old, Node) and isinstance(new, Node):
-        yield from _walk(old, new, place, generic)
+        yield from _walk(old, new, place, generic, veils)
     elif isinstance(old, Item) and isinstance(new, Item):
         if old.leaf.value != new.leaf.value or type(old.leaf.value) is not type(new.leaf.value):
             op = _op(old.leaf.value, new.leaf.value)
             if op:
-                before, after = _shown(old), _shown(new)
+                before, after = (_shown(old), _shown(new)) if not _hidden(old, new, veils) else (HIDDEN, HIDDEN)
                 yield _change(op, place, before, after, new.at, False, generic)
     else:
-        yield _change("changed", place, plain(old), plain(new), new.at, False, generic)
+        before, after = (
+            (plain(old, veils[0]), plain(new, veils[1])) if not _hidden(old, new, veils) else (HIDDEN, HIDDEN)
+        )
+        yield _change("changed", place, before, after, new.at, False, generic)
+
+
+def _hidden(old: Tree, new: Tree, veils: Veils) -> bool:
+    """Whether one of the two sides hides its value: then neither is told, since the other may well be the same again."""
+    return any(veil.covers(side.at) or veil.around(side.at) for veil, side in zip(veils, (old, new), strict=True))
 
 
 def _shown(item: Item) -> Any:
@@ -108,7 +123,10 @@ def _generic(generic: Pointer, node: Node, key: str) -> Pointer:
 
 def _change(op: str, place: str, before: Any, after: Any, at: Pointer, old: bool, generic: Pointer) -> Change:
     entity = place[: place.rindex("]") + 1] if "]" in place else place.partition(".")[0]
-    return Change(op, entity, place, before, after, _classes(op, generic), "", at, old, (0, 0))
+    classes = _classes(op, generic)
+    if HIDDEN in (before, after) and op in ("on", "off", "raised", "lowered"):
+        op = "changed"  # the direction alone would tell a switch, and a number by halves
+    return Change(op, entity, place, before, after, classes, "", at, old, (0, 0))
 
 
 def _classes(op: str, generic: Pointer) -> tuple[str, ...]:
@@ -175,7 +193,9 @@ class _Judge:
 def _sentence(change: Change) -> str:
     """One change in words."""
     before, after = _words(change.before), _words(change.after)
-    if change.op == "renamed":
+    if HIDDEN in (change.before, change.after):
+        text = f"{change.place}: {change.op} {HIDDEN}"
+    elif change.op == "renamed":
         text = f"{change.place}: renamed, it was {before}"
     elif change.op == "added":
         text = f"{change.place}: added" + (

@@ -9,14 +9,21 @@ from typing import Any
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.diff.types import Change, TargetChange
 from aigw_compile.document import source_map
-from aigw_compile.mask import scrub
+from aigw_compile.mask import HIDDEN, NO_VEIL, Veil, scrub
 from aigw_compile.target import TargetFacts
 
 
 def explained(
-    old: Mapping[str, Json], new: Mapping[str, Json], facts: TargetFacts, changes: Sequence[Change]
+    old: Mapping[str, Json],
+    new: Mapping[str, Json],
+    facts: TargetFacts,
+    changes: Sequence[Change],
+    veils: tuple[Veil, Veil] = (NO_VEIL, NO_VEIL),
 ) -> Iterator[TargetChange]:
-    """Yield every difference; what target.yaml calls derived (a digest of the whole) says nothing and is passed over."""
+    """Yield every difference; what target.yaml calls derived (a digest of the whole) says nothing and is passed over.
+
+    What was made from a hidden place of the spec is `(hidden)`, on both sides.
+    """
     derived = facts.settings.get("derived", ())
     for filename in sorted({*old, *new}):
         if filename == "secrets.json":
@@ -27,7 +34,19 @@ def explained(
             if f"{filename}: {place}" in derived:
                 continue
             causes = _causes(changes, sides, at_old, at_new)
+            if any(veils):
+                place = veils[0].text(veils[1].text(place))
+                if _hidden(before, sides[0], at_old, veils[0]) or _hidden(after, sides[1], at_new, veils[1]):
+                    before, after = (HIDDEN if value is not None else None for value in (before, after))
             yield TargetChange(op, f"{filename}: {place}" if place else filename, _short(before), _short(after), causes)
+
+
+def _hidden(value: Any, side: _Origins, at: Pointer | None, veil: Veil) -> bool:
+    """Whether a value of an output may come from a hidden place: it does, or nobody knows and it is not in the open."""
+    if at is None or not veil or isinstance(value, (dict, list)):  # told by its size alone
+        return False
+    origins = side.of(at) or [()]
+    return any(map(veil.covers, origins)) or (any(map(veil.around, origins)) and veil.tells(value))
 
 
 class _Origins:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Json, Pointer
+from aigw_compile.mask import NO_VEIL, Veil
 
 CLASSES = (
     "breaking",
@@ -45,6 +46,8 @@ class Side(NamedTuple):
     documents: Mapping[str, Mapping[str, Json]]
     """Target -> {filename: body}; bodies may be Blocks, whose origins explain changes."""
     gateway: str = ""
+    veil: Veil = NO_VEIL
+    """What parts hide in `data`."""
 
 
 class TargetChange(NamedTuple):
@@ -83,7 +86,7 @@ class Change(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same change in any run: for approvals."""
+        """The same for the same change in any run: for approvals. Hidden values do not count in it, so none can be guessed."""
         return hashlib.sha256(f"{self.op}:{self.place}:{self.before}:{self.after}".encode()).hexdigest()[:12]
 
 

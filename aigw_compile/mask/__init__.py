@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from aigw_compile.mask.places import HIDDEN, NO_VEIL, Veil, hiding, in_play, veil
 from aigw_compile.mask.regions import NOT_SHOWN, bare, overlaps, starred
 from aigw_compile.mask.shapes import STARS, looks_secret, scrub, shown
-from aigw_compile.mask.veil import HIDDEN, NO_VEIL, Veil, hiding, in_play, veil
 
 __all__ = [
     "HIDDEN",

@@ -99,6 +99,9 @@ class Texts:
         for cut in reversed([*_CUT.finditer(message)]):
             before = message[max(cut.start() - _FAR, 0) : cut.start()]
             for head in _TOKEN.finditer(before):
+                last = head.end() == len(before)
+                if head[0] not in self._by_head and not last:  # only of the last word may a part be cut off
+                    continue
                 piece = before[head.start() :]
                 if len(piece) >= SHORTEST and self._starts(piece):
                     at = cut.start() - len(piece)

@@ -103,9 +103,9 @@ def _resolved(source: Merged, layering: Layering, constrains: Merged | None) -> 
 
 def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator[Diagnostic]:
     """Yield what is to be said of a part's references and contract, with its places."""
-    inner = [ref for _, refs in nested(part.config, CONFIG) for ref in refs]
-    pinned = pins([*part.refs, *inner], part.source, library, frozen)
-    for found in (*part.diagnostics, *library.found(part), *_friends(part, library), *pinned, *advice(part)):
+    pinned = pins([*part.refs, *part.inner], part.source, library, frozen)
+    about = (*_friends(part, library), *_vaults(part, library), *advice(part))
+    for found in (*part.diagnostics, *library.found(part), *pinned, *about):
         yield part.source.locate(found)
     yield from (found for twin, found in library_findings(library) if twin is part or twin.name == part.name)
 
@@ -118,6 +118,22 @@ def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:
                 message = f'the part "{friend.name}" does not stand in {friend.path}'
             hint = f"{did_you_mean(friend.name, library.parts)}; whoever made a part of that name would be the friend"
             yield Diagnostic("AIG2032", Severity.ERROR, message, friend.at, hint)
+
+
+def _vaults(part: Part, library: Library) -> Iterator[Diagnostic]:
+    """A vault that the part leaves to others is its own: else somebody could bring one of that name that reads anything."""
+    own = {key_of(vault) for p in library.line(part) for at in places(("vaults",), p.config) for vault in _list(p, at)}
+    for index, pattern in enumerate(part.contract.secrets or ()):
+        name = pattern.get("vault")
+        if isinstance(name, str) and name not in own:
+            message = f'neither this part nor one that it builds on has a vault "{name}"'
+            at = ("spec", "fields", "secrets", index, "vault")
+            yield Diagnostic("AIG2030", Severity.ERROR, message, at, did_you_mean(name, own))
+
+
+def _list(part: Part, at: Pointer) -> list[Json]:
+    found = value_at(at, part.config)
+    return found if isinstance(found, list) else []
 
 
 def library_findings(library: Library) -> Iterator[tuple[Part, Diagnostic]]:

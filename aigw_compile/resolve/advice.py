@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aigw_compile.diagnostic import Diagnostic, Severity, value_at
+from aigw_compile.diagnostic import Diagnostic, Pointer, Severity, value_at
+from aigw_compile.resolve.contract import Contract
 from aigw_compile.resolve.parts import CONFIG, Part
 from aigw_compile.resolve.paths import ANY, Path, places, written
+from aigw_compile.resolve.shapes import of_type, secrets_in
 
 _LEVELS: tuple[Path, ...] = (("models", ANY), ("consumerGroups", ANY), ("consumers", ANY))
 """Where policies stand beside those of the gateway."""
@@ -22,6 +24,10 @@ def advice(part: Part) -> Iterator[Diagnostic]:
     """Yield a warning for each lock that somebody who refers to the part can walk around."""
     if part.type != "AIGateway":
         return
+    if part.contract.secrets is None and any(True for _ in secrets_in(part.config, of_type(part.type))):
+        message = "this part has credentials, and whoever refers to it may name any secret as one of their own"
+        where: Pointer = ("spec", "fields") if part.contract != Contract() else ("spec",)
+        yield _warning("AIG2036", message, where, 'list those that are theirs: secrets: [{env: "TEAM_*"}]', on_key=True)
     closed = [term.path for term in part.contract.hide] + [lock.path for lock in part.contract.lock]
     for lock in part.contract.lock:
         if lock.path[:1] == ("auth",) and len(lock.path) > 1 and not _covered(("auth",), closed):
@@ -60,5 +66,5 @@ def _covered(path: Path, closed: list[Path]) -> bool:
     return any(path[: len(one)] == one for one in closed)
 
 
-def _warning(code: str, message: str, at: tuple[str | int, ...], hint: str) -> Diagnostic:
-    return Diagnostic(code, Severity.WARNING, message, at, hint)
+def _warning(code: str, message: str, at: tuple[str | int, ...], hint: str, on_key: bool = False) -> Diagnostic:
+    return Diagnostic(code, Severity.WARNING, message, at, hint, on_key=on_key)

@@ -48,8 +48,9 @@ CODES: Mapping[str, tuple[str, str, str]] = {
     "AIG2008": (
         "error",
         "too many parts, or parts that grow too large",
-        "A closure of parts has at most 256 parts and 32 levels, and written out a gateway has at most a million "
-        "values, and all gateways of a run five millions. This stops files that are small on disk and huge in memory.",
+        "A closure of parts has at most 256 parts and 32 levels. Written out, a gateway has at most 400,000 values, and "
+        "all gateways of a run a million; each use of a part counts 20 besides its values. This stops files that are small on "
+        "disk and huge in memory.",
     ),
     "AIG2009": (
         "error",
@@ -157,6 +158,13 @@ CODES: Mapping[str, tuple[str, str, str]] = {
         "a cost limit whose prices are not locked",
         "The part limits cost, and whoever refers to it can set `pricing` of a target to nearly nothing. Lock "
         "`models[*].targets[*].pricing`.",
+    ),
+    "AIG2036": (
+        "warning",
+        "a part with credentials that lets others name any secret",
+        "The part has credentials and no `fields.secrets`: whoever refers to it can name any variable or file of the "
+        "gateway's machine as a credential of their own, the part's included. List the references that are theirs, such as "
+        '{env: "TEAM_*"}; an empty list allows none.',
     ),
     "AIG2035": (
         "warning",

@@ -14,8 +14,12 @@ from aigw_compile.resolve.survey import survey
 from aigw_compile.source import Source
 from aigw_compile.units import key_of
 
-MOST_VALUES = 1_000_000
+MOST_VALUES = 400_000
 """Values of one gateway with its parts, at most."""
+MOST_IN_ALL = 1_000_000
+"""Values of all gateways of a run, at most."""
+OBJECT = 20
+"""What a use of a part counts besides its values."""
 
 
 class Mount(NamedTuple):
@@ -74,15 +78,19 @@ class Layering:
         type_ = (shape or self.shape).part
         steps, found = self.library.steps(refs, source, type_)
         self.findings += [source.locate(d)._replace(span=entry.layer.span(d.at)) for d in found]
+        before = self._size
         layers: dict[Part | None, Layer] = {None: entry.layer}
         stack: Stack = []
         for step in reversed(steps):
             by = layers.get(step.by if step.by is not entry.layer.part else None, entry.layer)
             layers[step.part] = Layer(step.part.source, step.part, by, step.ref.at, step.part.survey.plain)
-            self._size += step.part.survey.size
+            self._size += step.part.survey.size + OBJECT
             stack.append(Entry(layers[step.part], step.part.config, CONFIG))
-        if self._size > MOST_VALUES and stack:
+        self.library.values += self._size - before
+        if max(self._size / MOST_VALUES, self.library.values / MOST_IN_ALL) > 1 and stack:
             message = f"with its parts this has more than {MOST_VALUES:,} values"
+            if self._size <= MOST_VALUES:
+                message = f"the gateways of this run have, with their parts, more than {MOST_IN_ALL:,} values"
             at = (*entry.at, "configRef") if entry.at[-1:] != ("config",) else ("spec", "configRef")
             if not any(d.code == "AIG2008" for d in self.findings):
                 one = Diagnostic("AIG2008", Severity.ERROR, message, at, "refer to a large part once, higher up")

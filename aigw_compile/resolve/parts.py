@@ -19,6 +19,7 @@ from aigw_compile.source import Source
 MOST_PARTS = 256
 """Parts in one closure, at most."""
 DEEPEST = 32
+MOST_GUESSES = 100
 CONFIG: Pointer = ("spec", "config")
 
 Links = Mapping[tuple[str, str], "str | Diagnostic"]
@@ -49,7 +50,7 @@ def refs_of(value: Json, at: Pointer) -> list[Ref]:
 class Part:
     """One part. Two are the same if they are one object."""
 
-    __slots__ = ("config", "contract", "diagnostics", "name", "refs", "source", "survey", "type")
+    __slots__ = ("config", "contract", "diagnostics", "inner", "name", "refs", "source", "survey", "type")
 
     def __init__(self, source: Source) -> None:
         data = source.data if isinstance(source.data, dict) else {}
@@ -67,6 +68,9 @@ class Part:
             message = "a part names what it builds on beside its config"
             found.append(Diagnostic("AIG2010", Severity.ERROR, message, (*CONFIG, "configRef"), hint, on_key=True))
         self.survey = survey(self.config)
+        plain = self.survey.plain
+        self.inner = [] if plain else [ref for _, refs in nested(self.config, CONFIG) for ref in refs]
+        """The references of the objects in its config."""
         hidden = [at for term in self.contract.hide for at in places(term.path, self.config, CONFIG)]
         if hidden:
             source.veil = veil(source.data, hidden)
@@ -109,6 +113,9 @@ class Library:
         """Whose order is being found, from the outside in."""
         self.digests: dict[Part, str] = {}
         """Of those that were asked for."""
+        self._guesses = 0
+        self.values = 0
+        """Of everything that was merged in this run."""
         self._circles: set[Part] = set()
         self._deep: set[Part] = set()
         self._exempt: dict[Part, frozenset[Part]] = {}
@@ -125,6 +132,11 @@ class Library:
         allowed = part.contract.referrers
         return allowed is None or source is part.source or any(glob(p)(self.file(source)) for p in allowed)
 
+    def _guess(self, word: str, known: Iterable[str]) -> str:
+        """A hint for a name that does not exist; the thousandth wrong name of a run gets none, since that takes its time."""
+        self._guesses += 1
+        return did_you_mean(word, known) if self._guesses <= MOST_GUESSES else ""
+
     def find(self, ref: Ref, source: Source, type_: str) -> Part | Diagnostic:
         """Return the part that a reference in a document means, or what is wrong with it."""
         named = self.parts.get(ref.name)
@@ -138,10 +150,10 @@ class Library:
                 return reached._replace(at=(*ref.at, "file"))
             if named is None or named.source.file != reached:
                 here = [p.name for p in self.parts.values() if p.source.file == reached]
-                return _error("AIG2001", f'{reached} has no part "{ref.name}"', at, did_you_mean(ref.name, here))
+                return _error("AIG2001", f'{reached} has no part "{ref.name}"', at, self._guess(ref.name, here))
         if named is None:
             of_type = [p.name for p in self.parts.values() if p.type == type_ and self.may_refer(p, source)]
-            hint = did_you_mean(ref.name, of_type)
+            hint = self._guess(ref.name, of_type)
             return _error("AIG2001", f'no part "{ref.name}" is in this project', at, hint)
         if named.type != type_:
             hint = f"a part stands in objects of the type that it is for; refer to it from {_where(named.type)}"
@@ -228,7 +240,7 @@ class Library:
             rest = [part]
             while rest:
                 here = rest.pop()
-                for ref in (*here.refs, *(r for _, refs in nested(here.config, CONFIG) for r in refs)):
+                for ref in (*here.refs, *here.inner):
                     found = self.parts.get(ref.name)
                     if found is not None and found not in own:
                         own.add(found)

@@ -4,100 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean
-from aigw_compile.mask import shown
-from aigw_compile.resolve.contract import FIELDS, allows
+from aigw_compile.diagnostic import Diagnostic, Json, Related
+from aigw_compile.resolve.bind.secrets import Named
+from aigw_compile.resolve.bind.told import Told
+from aigw_compile.resolve.bind.tree import Node, Rule, at, same, steps, tree
 from aigw_compile.resolve.layers import Entry, Stack, at_key, cut, expanded, items, keys
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.merged import Layering, Mount
 from aigw_compile.resolve.parts import Part
-from aigw_compile.resolve.paths import ANY, Item, Path, Step, inner, written
-from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, destinations, secrets_in
+from aigw_compile.resolve.paths import inner
+from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, secrets_in
 from aigw_compile.resolve.survey import PATCH
-
-
-class Rule(NamedTuple):
-    """What a part says of a place: hide, lock, or "add" (locked, but items may be added)."""
-
-    kind: str
-    part: Part
-    at: Pointer
-    """In the part's document."""
-
-
-class Node:
-    """A place that paths go through, and the rules that end there."""
-
-    __slots__ = ("anys", "destination", "keys", "named", "rules")
-
-    def __init__(self) -> None:
-        self.keys: dict[str, Node] = {}
-        self.named: dict[str, Node] = {}
-        self.anys: dict[Item, Node] = {}
-        self.rules: list[Rule] = []
-        self.destination = False
-        """An object stands here that may hold a credential and say where it goes."""
-
-    def step(self, step: Step) -> Node:
-        """Return the node one step further, made if it is not there."""
-        if isinstance(step, str):
-            return self.keys.setdefault(step, Node())
-        if step.name:
-            return self.named.setdefault(step.name, Node())
-        return self.anys.setdefault(step, Node())
-
-    def items(self, name: str) -> Iterator[Node]:
-        """Yield the nodes that an item, or a key of a map with keys of one's own, is at."""
-        if name in self.named:
-            yield self.named[name]
-        yield from (node for item, node in self.anys.items() if item.takes(name))
-
-    def inside(self) -> Iterator[Node]:
-        """Yield every node below this one."""
-        for node in (*self.keys.values(), *self.named.values(), *self.anys.values()):
-            yield node
-            yield from node.inside()
-
-    @property
-    def leaf(self) -> bool:
-        """Say whether no path goes further."""
-        return not (self.keys or self.named or self.anys)
-
-
-def tree(mounts: list[Mount], shape: Shape) -> Node:
-    """Return the paths of every contract as one tree, from the top of the whole."""
-    root = Node()
-    seen: set[tuple[Part, Path]] = set()
-    for place in destinations() if shape.part == "AIGateway" else ():
-        node = root
-        for key in place:
-            node = node.step(ANY if key is None else key)
-        node.destination = True
-    for mount in mounts:
-        part = mount.layer.part
-        if part is None or (part, mount.path) in seen:
-            continue
-        seen.add((part, mount.path))
-        listed = [(t.path, Rule("hide", part, t.at)) for t in part.contract.hide]
-        listed += [(k.path, Rule("add" if k.add else "lock", part, k.at)) for k in part.contract.lock]
-        for path, rule in listed:
-            node, here = root, shape
-            for number, step in enumerate((*mount.path, *path)):
-                further = here.step(step if isinstance(step, str) else 0)
-                last = number == len(mount.path) + len(path) - 1
-                if rule.kind == "hide" and last and step == "name" and number and here.join == MAP:
-                    node = (
-                        Node()
-                    )  # the name of an item can be written, since it addresses the item; it is only not seen
-                    break
-                node = node.step(step)
-                here = further
-                if here.join not in (MAP, KEYED):
-                    break  # inside of it nothing can be set by itself
-            node.rules.append(rule)
-    return root
 
 
 class Binding:
@@ -107,11 +25,15 @@ class Binding:
         self._layering = layering
         self._mounts = mounts
         self._library = layering.library
-        self.findings: list[Diagnostic] = []
-        self._told: set[tuple[object, ...]] = set()
+        self._tell = Told()
         self._top = tree(mounts, layering.shape)
         self._walk([self._top], layering.root, layering.shape, "")
-        self._secrets()
+        Named(layering, mounts, self._tell)
+
+    @property
+    def findings(self) -> list[Diagnostic]:
+        """Return what is wrong, with its places."""
+        return self._tell.findings
 
     # --- the walk
 
@@ -145,19 +67,6 @@ class Binding:
     def _bound(self, rule: Rule, entry: Entry) -> bool:
         return entry.layer.part not in self._library.exempt(rule.part)
 
-    def _tell(
-        self, code: str, message: str, entry: Entry, path: str, hint: str, *related: Related, at: Pointer = ()
-    ) -> None:
-        at = at or entry.at
-        key = (code, id(entry.layer.source), at)
-        if key not in self._told:
-            self._told.add(key)
-            severity = Severity.HINT if code == "AIG2021" else Severity.ERROR
-            on_key = isinstance(at[-1], str)
-            span = entry.layer.span(at, on_key=on_key)
-            found = Diagnostic(code, severity, message, (), hint, related, on_key, span, path)
-            self.findings.append(found)
-
     def _hidden(self, rule: Rule, stack: Stack, path: str) -> set[int]:
         """What is hidden is no field, for all that one can see from outside."""
         bound = {number for number, entry in enumerate(stack) if self._bound(rule, entry)}
@@ -178,9 +87,9 @@ class Binding:
     def _visible(self, path: str) -> list[str]:
         """The fields of an object that no part hides from whoever refers to it."""
         nodes, shape = [self._top], self._layering.shape
-        for key, name in _steps(path):
+        for key, name in steps(path):
             shape = shape.step(0 if name is not None else key)
-            nodes = [n for node in nodes for n in (node.items(name) if name is not None else _at(node, key))]
+            nodes = [n for node in nodes for n in (node.items(name) if name is not None else at(node, key))]
         hidden = {key for node in nodes for key, n in node.keys.items() if any(r.kind == "hide" for r in n.rules)}
         usable = [k for k in shape.inner if inner(shape.node, k) is not None]
         return sorted(k for k in usable if k not in hidden)
@@ -304,9 +213,9 @@ class Binding:
             for entry in stack:
                 if entry.layer.part in exempt or not isinstance(entry.value, dict):
                     continue
-                if entry.value.get(PATCH) == "delete" and set(entry.value) <= {PATCH, "name"}:
-                    continue  # who deletes it sends it nowhere
-                fields = [k for k in entry.value if k not in ("name", PATCH)] if whole else [*shape.destination]
+                if not whole and entry.value.get(PATCH) == "delete":
+                    continue  # who deletes it with its credential sends it nowhere
+                fields = [k for k in entry.value if k != "name"] if whole else [*shape.destination]
                 for key in fields:
                     if key in entry.value and not self._open(part, f"{path}.{key}"):
                         self._travels(part, entry, key, path)
@@ -320,67 +229,14 @@ class Binding:
 
     def _open(self, part: Part, path: str) -> bool:
         """Say whether a part leaves a place open that the rule on credentials would close."""
-        here = [s for key, name in _steps(path) for s in ((key,) if name is None else (("[", name),))]
+        here = [s for key, name in steps(path) for s in ((key,) if name is None else (("[", name),))]
         for mount in self._mounts:
             if mount.layer.part is part:
                 for path_ in part.contract.open:
-                    steps = (*mount.path, *path_)
-                    if len(steps) <= len(here) and all(_same(s, h) for s, h in zip(steps, here, strict=False)):
+                    whole = (*mount.path, *path_)
+                    if len(whole) <= len(here) and all(same(s, h) for s, h in zip(whole, here, strict=False)):
                         return True
         return False
-
-    # --- references to secrets
-
-    def _secrets(self) -> None:
-        shape = self._layering.shape
-        judges = [m for m in self._mounts if m.layer.part is not None]
-        hiding = [p for m in judges if (p := m.layer.part) and not m.path and _hides_vaults(p)]
-        for mount in self._mounts:
-            here = shape
-            for step in mount.path:
-                here = here.step(step if isinstance(step, str) else 0)
-            listed = [*secrets_in(mount.value, here, mount.at)]
-            if not listed:
-                continue
-            for judge in judges:
-                part = judge.layer.part
-                if part is None or part.contract.secrets is None or mount.layer.part in self._library.exempt(part):
-                    continue
-                if mount.path[: len(judge.path)] == judge.path:
-                    for at, ref in listed:
-                        if PATCH not in ref and not allows(part.contract.secrets, ref):
-                            self._secret(part, mount, at)
-            for part in hiding:
-                if mount.layer.part not in self._library.exempt(part):
-                    for at, ref in listed:
-                        self._vault(part, mount, at, ref)
-
-    def _secret(self, part: Part, mount: Mount, at: Pointer) -> None:
-        patterns = ", ".join(shown(dict(p)) for p in part.contract.secrets or ()) or "none"
-        message = f'this reference to a secret is not one that "{part.name}" leaves to you'
-        related = Related("they are listed here", (), part.source.span((*FIELDS, "secrets")))
-        entry = Entry(mount.layer, None, at)
-        self._tell("AIG2024", message, entry, written(mount.path), f"allowed here: {patterns}", related)
-
-    def _vault(self, part: Part, mount: Mount, at: Pointer, ref: object) -> None:
-        """A vault that is hidden does not exist for others, unless the contract lists it."""
-        name = ref.get("vault") if isinstance(ref, dict) else None
-        if not isinstance(name, str):
-            return
-        if part.contract.secrets is not None and allows(part.contract.secrets, ref):  # type: ignore[arg-type]
-            return
-        exempt = self._library.exempt(part)
-        own = {
-            v.get("name") for m in self._mounts if not m.path and m.layer.part not in exempt for v in _vaults(m.value)
-        }
-        theirs = {
-            v.get("name") for m in self._mounts if not m.path and m.layer.part in exempt for v in _vaults(m.value)
-        }
-        if name in theirs and name not in own:
-            entry = Entry(mount.layer, None, (*at, "vault"))
-            hint = did_you_mean(name, {str(n) for n in own})
-            message = f'no vault "{name}" is defined'
-            self._tell("AIG3001", message, entry, written(mount.path), hint)
 
 
 def _patched(entry: Entry) -> bool:
@@ -390,40 +246,8 @@ def _patched(entry: Entry) -> bool:
     )
 
 
-def _vaults(value: Json) -> list[dict[str, Json]]:
-    listed = value.get("vaults") if isinstance(value, dict) else None
-    return [v for v in listed if isinstance(v, dict)] if isinstance(listed, list) else []
-
-
-def _hides_vaults(part: Part) -> bool:
-    return any(term.path[:1] == ("vaults",) for term in part.contract.hide)
-
-
 def _holds(value: Json, shape: Shape, whole: bool) -> bool:
     """Say whether a layer has a credential in an object; of a vault, a store or an issuer any field counts."""
     if not isinstance(value, dict):
         return False
     return bool(value.keys() - {"name", PATCH, "configRef"}) if whole else any(True for _ in secrets_in(value, shape))
-
-
-def _steps(path: str) -> Iterator[tuple[str, str | None]]:
-    """Yield the steps of a place as it is written: (key, None) or ("", name of the item)."""
-    rest = path
-    while rest:
-        if rest[0] == "[":
-            name, _, rest = rest[1:].partition("]")
-            yield "", name
-        else:
-            end = min((i for i in (rest.find("."), rest.find("[")) if i >= 0), default=len(rest))
-            if end:
-                yield rest[:end], None
-            rest = rest[end:].removeprefix(".") if rest[end : end + 1] == "." else rest[end:]
-
-
-def _same(step: Step, here: object) -> bool:
-    return step.takes(here[1]) if isinstance(step, Item) and isinstance(here, tuple) else step == here
-
-
-def _at(node: Node, key: str) -> Iterator[Node]:
-    if key in node.keys:
-        yield node.keys[key]

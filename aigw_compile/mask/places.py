@@ -46,6 +46,11 @@ class Veil:
         cover = self._cover(pointer)
         return named(pointer if cover is None else cover, self._data, self._hides)
 
+    def label(self, pointer: Pointer, name: str) -> str:
+        """Return the name or key of what stands at a place, or `***`."""
+        keyed = isinstance(pointer[-1], int)
+        return STARS if self._hides((*pointer, "name") if keyed else pointer) else self.text(name) if keyed else name
+
     def data(self, pointer: Pointer, value: Json) -> Json:
         """Return a value that stands at a place with everything hidden in it replaced."""
         if not self.hidden or pointer not in self._above:
