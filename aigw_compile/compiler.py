@@ -61,6 +61,10 @@ UNRESOLVED = frozenset(("AIG2001", "AIG2002", "AIG2003", "AIG2004", "AIG2005", "
 """Codes that say that something of the whole is not there."""
 
 
+SPARE = frozenset(("AIG3060",))
+"""Codes of what is defined and not used: what one gateway does not use of a part is there for another."""
+
+
 class Reuse(NamedTuple):
     """What a run knows of the parts of its project."""
 
@@ -119,6 +123,7 @@ def check_document(source: Source, project: Project | None = None, reuse: Reuse 
     if gateway is not None:
         findings += run_gateway(gateway, [d.at for d in findings if d.severity is Severity.ERROR])
     located = [source.locate(blamed(d, resolved)) for d in _levelled(findings, project)]
+    located = [d for d in located if not (d.code in SPARE and d.span and d.span.via)]
     located += [source.locate(d) for d in required(source, resolved, project, reuse.library)] if project else []
     good = gateway if not broken and not failed(located) else None
     return Checked(source, good, (*said, *_news(located, said)))

@@ -104,7 +104,7 @@ def _resolved(source: Merged, layering: Layering, constrains: Merged | None) -> 
 def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator[Diagnostic]:
     """Yield what is to be said of a part's references and contract, with its places."""
     pinned = pins([*part.refs, *part.inner], part.source, library, frozen)
-    about = (*_friends(part, library), *_vaults(part, library), *advice(part))
+    about = (*_friends(part, library), *_vaults(part, library), *advice(part, library.line(part)))
     for found in (*part.diagnostics, *library.found(part), *pinned, *about):
         yield part.source.locate(found)
     yield from (found for twin, found in library_findings(library) if twin is part or twin.name == part.name)
