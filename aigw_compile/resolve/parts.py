@@ -118,6 +118,7 @@ class Library:
         """Of everything that was merged in this run."""
         self._circles: set[Part] = set()
         self._deep: set[Part] = set()
+        self._closures: dict[Part, frozenset[Part]] = {}
         self._exempt: dict[Part, frozenset[Part]] = {}
         self._found: dict[Part, list[Diagnostic]] = {}
 
@@ -233,9 +234,9 @@ class Library:
                     came[own] = Step(own, part, ref)
         return [came[part] for part in merged if part in came]
 
-    def exempt(self, part: Part) -> frozenset[Part]:
-        """Return who is no referrer of a part: itself, its own parts wherever it names them, and its friends."""
-        if part not in self._exempt:
+    def closure(self, part: Part) -> frozenset[Part]:
+        """Return a part with every part that it builds on, wherever it names them."""
+        if part not in self._closures:
             own = {part}
             rest = [part]
             while rest:
@@ -245,8 +246,14 @@ class Library:
                     if found is not None and found not in own:
                         own.add(found)
                         rest.append(found)
+            self._closures[part] = frozenset(own)
+        return self._closures[part]
+
+    def exempt(self, part: Part) -> frozenset[Part]:
+        """Return who is no referrer of a part: itself, its own parts wherever it names them, and its friends."""
+        if part not in self._exempt:
             friends = {p for f in part.contract.friends if (p := self.friend(f)) is not None}
-            self._exempt[part] = frozenset(own | friends)
+            self._exempt[part] = self.closure(part) | friends
         return self._exempt[part]
 
     def friend(self, friend: Any) -> Part | None:
