@@ -51,6 +51,12 @@ def check_example(folder: Path) -> tuple[compiler.Opened, tuple[compiler.Checked
     return opened, checked
 
 
+def gateways(folder: Path) -> tuple[compiler.Opened, tuple[compiler.Checked, ...]]:
+    """The same without the parts, from which nothing is built by themselves."""
+    opened, checked = check_example(folder)
+    return opened, tuple(one for one in checked if one.part is None)
+
+
 def build_all_accepted(checked: compiler.Checked, choice: TargetChoice, *, native: bool = False) -> compiler.Build:
     """Build with every loss accepted, so that no check is vacuous."""
     assert checked.gateway is not None, checked.diagnostics

@@ -27,11 +27,14 @@ def advice(part: Part, line: Sequence[Part]) -> Iterator[Diagnostic]:
     """
     if part.type != "AIGateway":
         return
-    if all(one.contract.secrets is None for one in line) and any(True for _ in secrets_in(part.config, of_type(part.type))):
+    if all(one.contract.secrets is None for one in line) and any(
+        True for _ in secrets_in(part.config, of_type(part.type))
+    ):
         message = "this part has credentials, and whoever refers to it may name any secret as one of their own"
         where: Pointer = ("spec", "fields") if part.contract != Contract() else ("spec",)
         yield _warning("AIG2036", message, where, 'list those that are theirs: secrets: [{env: "TEAM_*"}]', on_key=True)
-    closed = [term.path for one in line for term in (*one.contract.hide, *one.contract.lock)]
+    closed = [term.path for one in line for term in one.contract.hide]
+    closed += [lock.path for one in line for lock in one.contract.lock]
     for lock in part.contract.lock:
         if lock.path[:1] == ("auth",) and len(lock.path) > 1 and not _covered(("auth",), closed):
             message = f"`{written(lock.path)}` is locked, and `auth` is not: a sibling `anonymous: true` opens the door"
