@@ -57,7 +57,9 @@ class Build(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
-UNRESOLVED = frozenset(("AIG2001", "AIG2002", "AIG2003", "AIG2004", "AIG2005", "AIG2008", "AIG2010"))
+UNRESOLVED = frozenset(
+    ("AIG2001", "AIG2002", "AIG2003", "AIG2004", "AIG2005", "AIG2008", "AIG2009", "AIG2010", "AIG0106", "AIG0107")
+)
 """Codes that say that something of the whole is not there."""
 
 
@@ -110,11 +112,13 @@ def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...],
 
 def check_document(source: Source, project: Project | None = None, reuse: Reuse | None = None) -> Checked:
     """Check one gateway: everything that can be said about it comes at once, whatever else is wrong."""
-    reuse = reuse or Reuse(Library(()), False, {}, {})
+    reuse = reuse or Reuse(Library([source] if source.is_part else ()), False, {}, {})
+    if source.is_part:
+        return check_part(reuse.library.every[0], reuse, project)
     resolved = resolve(source, reuse.library, reuse.frozen)
     said = [*_outside([*_of_layers(source, resolved, reuse, project)], [resolved.source])] if resolved.layered else []
     source = resolved.source
-    if any(d.code in UNRESOLVED for d in said):
+    if any(d.code in UNRESOLVED or "configRef" in d.at for d in said):
         return Checked(source, None, tuple(said))  # what the whole lacks may be in the part that was not found
     findings = [*validate(source.data), *run_data(source.data)]
     broken = failed(findings) or failed(said)
@@ -124,6 +128,7 @@ def check_document(source: Source, project: Project | None = None, reuse: Reuse 
         findings += run_gateway(gateway, [d.at for d in findings if d.severity is Severity.ERROR])
     located = [source.locate(blamed(d, resolved)) for d in _levelled(findings, project)]
     located = [d for d in located if not (d.code in SPARE and d.span and d.span.via)]
+    located = [d for d in located if not (d.span and overlaps(d.span, resolved.refused))]
     located += [source.locate(d) for d in required(source, resolved, project, reuse.library)] if project else []
     good = gateway if not broken and not failed(located) else None
     return Checked(source, good, (*said, *_news(located, said)))

@@ -27,7 +27,7 @@ def test_golden(folder: Path) -> None:
             built = compiler.build(one, choice, opened.project.accepts)
             assert not [d for d in built.diagnostics if d.severity >= Severity.WARNING], built.diagnostics
             there = folder / opened.project.output / one.name / choice.name
-            documents = (*built.documents, write.spec_document(one.source.data))
+            documents = (*built.documents, write.spec_document(one.source.data, one.source.veil.hidden))
             assert write.stale(there, documents) == []
             assert {d.filename for d in documents} == {p.name for p in there.iterdir() if p.is_file()}
             for document in documents:
