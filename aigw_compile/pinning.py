@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from aigw_compile.compiler import Opened, check, hidden_spans, library_of
+from aigw_compile.compiler import Opened, check, hidden_spans
 from aigw_compile.diagnostic import Diagnostic, Json, Severity, Span, failed, value_at
 from aigw_compile.resolve import CONFIG, Library, Ref, digest, nested
 from aigw_compile.source import Source, parse
@@ -61,7 +61,7 @@ def pinning(opened: Opened) -> Pinning:
     hidden = hidden_spans(checked)
     if failed(found):
         return Pinning((), tuple(found), hidden)
-    library = library_of(opened)
+    library = Library(opened.parts, opened.links, opened.folder)
     by_file: dict[str, list[Source]] = {}
     for source in (*opened.documents, *opened.asked_parts):
         by_file.setdefault(source.file, []).append(source)
