@@ -10,7 +10,7 @@ from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity
 from aigw_compile.mask import veil
 from aigw_compile.project import Project
 from aigw_compile.resolve.advice import advice
-from aigw_compile.resolve.bind import Binding
+from aigw_compile.resolve.bind import Binding, Told, unseen
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
@@ -73,8 +73,9 @@ def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:
     if not isinstance(data, dict) or not refers(data):
         return Resolved(source, (), (), ())
     layering = Layering(library, source, (data["spec"], ("spec",)), None)
+    told = unseen(layering)
     merged = Merged(source, layering, ("spec",), {**data, "spec": layering.value()})
-    found = _resolved(merged, layering, merged)
+    found = _resolved(merged, layering, told, merged)
     refs = [ref for _, refs in nested(data["spec"], ("spec",)) for ref in refs]
     return found._replace(diagnostics=(*found.diagnostics, *pins(refs, source, library, frozen)))
 
@@ -82,18 +83,19 @@ def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:
 def resolve_part(part: Part, library: Library) -> Resolved:
     """Return a part with what it builds on: its data is that of its type, at ("spec", "config")."""
     layering = Layering(library, part.source, (part.config, CONFIG), part)
+    told = unseen(layering)
     data = part.source.data if isinstance(part.source.data, dict) else {}
     spec = data.get("spec")
     whole = {**data, "spec": {**(spec if isinstance(spec, dict) else {}), "config": layering.value()}}
-    return _resolved(Merged(part.source, layering, CONFIG, whole), layering, None)
+    return _resolved(Merged(part.source, layering, CONFIG, whole), layering, told, None)
 
 
-def _resolved(source: Merged, layering: Layering, constrains: Merged | None) -> Resolved:
+def _resolved(source: Merged, layering: Layering, told: Told, constrains: Merged | None) -> Resolved:
     mounts = layering.mounts()
     parts = tuple(dict.fromkeys(m.layer.part for m in mounts if m.layer.part is not None))
     bare = Resolved(source, (), parts, tuple(mounts))
     source.veil = veil(source.data, hidden(bare))
-    found = [*layering.findings, *Binding(layering, mounts).findings]
+    found = [*layering.findings, *Binding(layering, mounts, told).findings]
     if constrains is not None:
         found += map(source.locate, constrained(constrains, mounts))
     return bare._replace(diagnostics=tuple(found))
@@ -206,12 +208,11 @@ def blamed(finding: Diagnostic, resolved: Resolved) -> Diagnostic:
         return finding
     place = (*finding.at, missing[1])
     holding = resolved.source.stack(finding.at)
-    layers = [entry.layer.part for entry in holding[0]] if holding else []
+    layering = resolved.source.layering
     for path, part, at in _hiding(resolved):
         if not matches(path, place[1:], value_at(("spec",), resolved.source.data)):
             continue
-        exempt = resolved.source.layering.library.exempt(part)
-        if any(layer in exempt for layer in layers):
+        if any(layering.free(part, entry.layer) for entry in (holding[0] if holding else ())):
             message = f"`{missing[1]}` is required and hidden here, and nobody sets it"
             hint = f"set it in the config of this part, or do not hide it; {finding.hint}" if finding.hint else ""
             return part.source.locate(Diagnostic("AIG2026", Severity.ERROR, message, at, hint))

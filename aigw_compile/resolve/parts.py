@@ -118,7 +118,7 @@ class Library:
         """Of everything that was merged in this run."""
         self._circles: set[Part] = set()
         self._deep: set[Part] = set()
-        self._exempt: dict[Part, frozenset[Part]] = {}
+        self._own: dict[Part, frozenset[Part]] = {}
         self._found: dict[Part, list[Diagnostic]] = {}
 
     # --- looking up
@@ -233,9 +233,9 @@ class Library:
                     came[own] = Step(own, part, ref)
         return [came[part] for part in merged if part in came]
 
-    def exempt(self, part: Part) -> frozenset[Part]:
-        """Return who is no referrer of a part: itself, its own parts wherever it names them, and its friends."""
-        if part not in self._exempt:
+    def own(self, part: Part) -> frozenset[Part]:
+        """Return a part and its own parts, wherever it names them."""
+        if part not in self._own:
             own = {part}
             rest = [part]
             while rest:
@@ -245,9 +245,12 @@ class Library:
                     if found is not None and found not in own:
                         own.add(found)
                         rest.append(found)
-            friends = {p for f in part.contract.friends if (p := self.friend(f)) is not None}
-            self._exempt[part] = frozenset(own | friends)
-        return self._exempt[part]
+            self._own[part] = frozenset(own)
+        return self._own[part]
+
+    def friends(self, part: Part) -> frozenset[Part]:
+        """Return the parts that a part's contract does not bind."""
+        return frozenset(p for f in part.contract.friends if (p := self.friend(f)) is not None)
 
     def friend(self, friend: Any) -> Part | None:
         """Return the part that a friend is, or None if there is no such part at that place."""
