@@ -20,7 +20,17 @@ from aigw_compile.mask import bare, overlaps
 from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.prune import pruned
 from aigw_compile.reading import Opened, open_project, open_projects
-from aigw_compile.resolve import Library, Part, Resolved, blamed, own_findings, required, resolve, resolve_part
+from aigw_compile.resolve import (
+    Library,
+    Part,
+    Resolved,
+    blamed,
+    of_parts,
+    own_findings,
+    required,
+    resolve,
+    resolve_part,
+)
 from aigw_compile.rules import dangling, run_data, run_gateway
 from aigw_compile.schema import with_defaults
 from aigw_compile.source import Source, parse
@@ -57,6 +67,8 @@ class Build(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
+SHARED = frozenset(("AIG3060",))
+"""Codes that are not said of what parts alone bring in: other gateways may need it."""
 UNRESOLVED = frozenset(("AIG2001", "AIG2002", "AIG2003", "AIG2004", "AIG2005", "AIG2008", "AIG2010"))
 """Codes that say that something of the whole is not there."""
 
@@ -113,7 +125,8 @@ def check_document(source: Source, project: Project | None = None, reuse: Reuse 
     gateway = lower(whole) if isinstance(whole, dict) else None
     if gateway is not None:
         findings += run_gateway(gateway, [d.at for d in findings if d.severity is Severity.ERROR])
-    located = [source.locate(blamed(d, resolved)) for d in _levelled(findings, project)]
+    own = (d for d in findings if d.code not in SHARED or not of_parts(source, d.at))
+    located = [source.locate(blamed(d, resolved)) for d in _levelled(own, project)]
     located += [source.locate(d) for d in required(source, resolved, project, reuse.library)] if project else []
     good = gateway if not broken and not failed(located) else None
     return Checked(source, good, (*said, *_news(located, said)))

@@ -10,7 +10,7 @@ from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity
 from aigw_compile.mask import veil
 from aigw_compile.project import Project
 from aigw_compile.resolve.advice import advice
-from aigw_compile.resolve.bind import Binding, Told, unseen
+from aigw_compile.resolve.bind import Binding, unseen
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
@@ -35,6 +35,7 @@ __all__ = [
     "digest",
     "hidden",
     "key_of",
+    "of_parts",
     "own_findings",
     "required",
     "resolve",
@@ -73,7 +74,7 @@ def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:
     if not isinstance(data, dict) or not refers(data):
         return Resolved(source, (), (), ())
     layering = Layering(library, source, (data["spec"], ("spec",)), None)
-    told = unseen(layering)
+    told = _refused(layering)
     merged = Merged(source, layering, ("spec",), {**data, "spec": layering.value()})
     found = _resolved(merged, layering, told, merged)
     refs = [ref for _, refs in nested(data["spec"], ("spec",)) for ref in refs]
@@ -83,19 +84,28 @@ def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:
 def resolve_part(part: Part, library: Library) -> Resolved:
     """Return a part with what it builds on: its data is that of its type, at ("spec", "config")."""
     layering = Layering(library, part.source, (part.config, CONFIG), part)
-    told = unseen(layering)
+    told = _refused(layering)
     data = part.source.data if isinstance(part.source.data, dict) else {}
     spec = data.get("spec")
     whole = {**data, "spec": {**(spec if isinstance(spec, dict) else {}), "config": layering.value()}}
     return _resolved(Merged(part.source, layering, CONFIG, whole), layering, told, None)
 
 
-def _resolved(source: Merged, layering: Layering, told: Told, constrains: Merged | None) -> Resolved:
+def _refused(layering: Layering) -> list[Diagnostic]:
+    """Say what contracts refuse, and take it out, so that nothing is said of what would follow from it."""
+    told = unseen(layering)
+    Binding(layering, layering.mounts(), told)
+    if told.refused:
+        layering.drop(told.refused)
+    return told.findings
+
+
+def _resolved(source: Merged, layering: Layering, told: list[Diagnostic], constrains: Merged | None) -> Resolved:
     mounts = layering.mounts()
     parts = tuple(dict.fromkeys(m.layer.part for m in mounts if m.layer.part is not None))
     bare = Resolved(source, (), parts, tuple(mounts))
     source.veil = veil(source.data, hidden(bare))
-    found = [*layering.findings, *Binding(layering, mounts, told).findings]
+    found = [*layering.findings, *told]
     if constrains is not None:
         found += map(source.locate, constrained(constrains, mounts))
     return bare._replace(diagnostics=tuple(found))
@@ -195,6 +205,12 @@ def bound(source: Source, at: Pointer) -> Iterator[tuple[str, Part, Pointer]]:
             for word, path, place in listed:
                 if at[: len(base)] == base and matches((*mount.path, *path), at[len(base) :], data):
                     yield word, part, place
+
+
+def of_parts(source: Source, at: Pointer) -> bool:
+    """Say whether all that stands at a place comes from parts."""
+    found = source.stack(at) if isinstance(source, Merged) else None
+    return bool(found and found[0]) and all(entry.layer.part for entry in found[0])  # type: ignore[index]
 
 
 def _kind(source: Source) -> Json:

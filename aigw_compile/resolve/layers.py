@@ -79,6 +79,11 @@ Expand = Callable[[Entry, Shape], Stack]
 """An entry whose object has a configRef to the entries that it stands for."""
 
 
+def skipped(item: Json) -> bool:
+    """Say whether an item of a list is none: a directive, or taken out."""
+    return item is GONE or item == {PATCH: "replace"}
+
+
 def without(value: Json, places: list[Pointer]) -> Json:
     """Return a value as if nobody had written what stands at these places of it."""
     here = [place for place in places if len(place) == 1]
@@ -192,7 +197,7 @@ def items(stack: Stack, shape: Shape, expand: Expand) -> dict[tuple[str, int], S
         for index, item in enumerate(value if isinstance(value, list) else ()):
             entry = Entry(layer, item, (*at, index))
             if type(item) is dict:
-                if item is GONE or item == {PATCH: "replace"}:
+                if skipped(item):
                     continue
                 name = item.get("name")
                 if type(name) is not str:
@@ -220,6 +225,6 @@ def union(stack: Stack) -> Stack:
     found: dict[str, Entry] = {}
     for layer, value, at, _ in stack:
         for index, item in enumerate(value if isinstance(value, list) else ()):
-            if item != {PATCH: "replace"}:
+            if not skipped(item):
                 found[repr(item)] = Entry(layer, item, (*at, index))
     return list(found.values())

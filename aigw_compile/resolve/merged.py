@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span
-from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys, without
+from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys, skipped, without
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested, refs_of
 from aigw_compile.resolve.paths import Item, Path
@@ -44,7 +44,7 @@ class Layering:
         """About the configRefs of the document itself and of those that it reaches; with their places."""
         self._expansions: dict[tuple[int, Pointer], Stack] = {}
         self._size = 0
-        self._free: dict[tuple[Part, int], bool] = {}
+        self._free: dict[tuple[Part, Layer], bool] = {}
         self._at = at
         self.own = Layer(source, part, None, (), (part.survey if part else survey(value)).plain)
         own = Entry(self.own, value, at)
@@ -109,7 +109,7 @@ class Layering:
 
         A part of its own that somebody else brings in, at another object, is bound as they are.
         """
-        known = self._free.get((part, id(layer)))
+        known = self._free.get((part, layer))
         if known is None:
             here: Layer | None = layer
             own, friends = self.library.own(part), self.library.friends(part)
@@ -117,7 +117,7 @@ class Layering:
             while here is not None and not known:
                 known = here.part is part or here.part in friends or (part in here.beside and here.part in own)
                 here = here.host
-            self._free[part, id(layer)] = known
+            self._free[part, layer] = known
         return known
 
     def drop(self, places: list[tuple[Layer, Pointer]]) -> None:
@@ -265,7 +265,7 @@ class Merged(Source):
             same: dict[str, Stack] = {}
             for layer, value, at, _ in stack:
                 for index, item in enumerate(value if isinstance(value, list) else ()):
-                    if item != {"$patch": "replace"}:
+                    if not skipped(item):
                         same.setdefault(repr(item), []).append(Entry(layer, item, (*at, index)))
             return list(same.values())
         return self._each(stack[-1])

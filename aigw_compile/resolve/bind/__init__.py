@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from aigw_compile.diagnostic import Diagnostic, Json, Related
+from aigw_compile.diagnostic import Json, Related
 from aigw_compile.resolve.bind.hidden import unseen
 from aigw_compile.resolve.bind.secrets import Named
 from aigw_compile.resolve.bind.told import Told
@@ -19,7 +19,7 @@ from aigw_compile.resolve.survey import PATCH
 
 
 class Binding:
-    """One walk over the layers along the paths of the contracts. `findings` have their places."""
+    """One walk over the layers along the paths of the contracts. What is wrong is told."""
 
     def __init__(self, layering: Layering, mounts: list[Mount], told: Told) -> None:
         self._layering = layering
@@ -28,11 +28,6 @@ class Binding:
         self._top = tree(mounts, layering.shape)
         self._walk([self._top], layering.root, layering.shape, "")
         Named(layering, mounts, self._tell)
-
-    @property
-    def findings(self) -> list[Diagnostic]:
-        """Return what is wrong, with its places."""
-        return self._tell.findings
 
     # --- the walk
 
@@ -158,7 +153,7 @@ class Binding:
             patched = isinstance(entry.value, dict) and PATCH in entry.value
             word = "deleted" if patched and entry.value[PATCH] == "delete" else "replaced"  # type: ignore[index,call-overload]
             message = f'`{path or "spec"}` cannot be {word} here: "{rule.part.name}" holds on to what is in it'
-            at = (*entry.at, PATCH) if patched else entry.at
+            at = (*entry.at, PATCH) if patched else (*entry.at, 0) if _patched(entry) else entry.at
             self._tell("AIG2022", message, entry, path, "set only the fields that are to differ", at=at)
 
     # --- credentials
@@ -213,4 +208,4 @@ def _holds(value: Json, shape: Shape, whole: bool) -> bool:
     return bool(value.keys() - {"name", PATCH, "configRef"}) if whole else any(True for _ in secrets_in(value, shape))
 
 
-__all__ = ["Binding", "Told", "unseen"]
+__all__ = ["Binding", "unseen"]

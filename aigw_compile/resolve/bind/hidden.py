@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from aigw_compile.diagnostic import Pointer
 from aigw_compile.resolve.bind.told import Told
 from aigw_compile.resolve.bind.tree import Node, at, further, steps, tree
-from aigw_compile.resolve.layers import Entry, Layer, Stack, expanded, items
+from aigw_compile.resolve.layers import Entry, Stack, expanded, items
 from aigw_compile.resolve.merged import Layering
 from aigw_compile.resolve.paths import inner
 from aigw_compile.resolve.shapes import KEYED, Shape
@@ -23,8 +22,8 @@ def unseen(layering: Layering) -> Told:
     if any(m.layer.part and m.layer.part.contract.hide for m in mounts):
         walk = _Walk(layering, tree(mounts, layering.shape), tell)
         walk.go([walk.top], layering.root, layering.shape, "")
-        if walk.found:
-            layering.drop(walk.found)
+        if tell.refused:
+            layering.drop(tell.refused)
     return tell
 
 
@@ -33,7 +32,6 @@ class _Walk:
         self._layering = layering
         self.top = top
         self._tell = tell
-        self.found: list[tuple[Layer, Pointer]] = []
 
     def go(self, nodes: list[Node], stack: Stack, shape: Shape, path: str) -> None:
         stack = expanded(stack, shape, self._layering.expand)
@@ -41,7 +39,6 @@ class _Walk:
         bound = [entry for entry in stack if any(not self._layering.free(part, entry.layer) for part in parts)]
         for entry in bound:
             self._unknown(entry, path)
-            self.found.append((entry.layer, entry.at))
         stack = [entry for entry in stack if entry not in bound] if bound else stack
         nodes = [node for node in nodes if not node.leaf]
         if not nodes or not stack:

@@ -6,7 +6,7 @@ from aigw_compile.diagnostic import Json, Pointer, Related, did_you_mean
 from aigw_compile.mask import shown
 from aigw_compile.resolve.bind.told import Told
 from aigw_compile.resolve.contract import FIELDS, allows
-from aigw_compile.resolve.layers import Entry
+from aigw_compile.resolve.layers import Entry, Layer
 from aigw_compile.resolve.merged import Layering, Mount
 from aigw_compile.resolve.parts import Part
 from aigw_compile.resolve.paths import Item, Path, Step, written
@@ -63,16 +63,20 @@ class Named:
                 continue
             for judge in judges:
                 part = judge.layer.part
-                if part is None or part.contract.secrets is None or self._layering.free(part, mount.layer):
+                if part is None or part.contract.secrets is None or self._theirs(part, mount.layer):
                     continue
                 if mount.path[: len(judge.path)] == judge.path:
                     for at, ref in listed:
                         if ref != {PATCH: "delete"} and not allows(part.contract.secrets, ref):
                             self._secret(part, mount, at)
             for part in hiding:
-                if not self._layering.free(part, mount.layer):
+                if not self._theirs(part, mount.layer):
                     for at, ref in listed:
                         self._vault(part, mount, at, ref)
+
+    def _theirs(self, part: Part, layer: Layer) -> bool:
+        """Say whether a layer is a part's own: a reference that its own parts write is theirs, whoever brings them in."""
+        return layer.part in self._layering.library.own(part) or self._layering.free(part, layer)
 
     def _secret(self, part: Part, mount: Mount, at: Pointer) -> None:
         patterns = ", ".join(shown(dict(p)) for p in part.contract.secrets or ()) or "none"

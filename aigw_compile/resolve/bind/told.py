@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aigw_compile.diagnostic import Diagnostic, Pointer, Related, Severity
-from aigw_compile.resolve.layers import Entry
+from aigw_compile.resolve.layers import Entry, Layer
 
 
 class Told:
@@ -11,12 +11,16 @@ class Told:
 
     def __init__(self) -> None:
         self.findings: list[Diagnostic] = []
+        self.refused: list[tuple[Layer, Pointer]] = []
+        """What is not merged, since it may not be there: so that nothing is said of what would follow from it."""
         self._keys: set[tuple[object, ...]] = set()
 
     def __call__(
         self, code: str, message: str, entry: Entry, path: str, hint: str, *related: Related, at: Pointer = ()
     ) -> None:
         at = at or entry.at
+        if code in ("AIG1001", "AIG2020", "AIG2022", "AIG2023"):
+            self.refused.append((entry.layer, at))
         key = (code, id(entry.layer.source), at)
         if key not in self._keys:
             self._keys.add(key)
