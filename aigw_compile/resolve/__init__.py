@@ -124,9 +124,11 @@ def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:
     for friend in part.contract.friends:
         if library.friend(friend) is None:
             message = f'no part "{friend.name}" is in this project'
+            near = did_you_mean(friend.name, library.parts)
             if friend.name in library.parts:
                 message = f'the part "{friend.name}" does not stand in {friend.path}'
-            hint = f"{did_you_mean(friend.name, library.parts)}; whoever made a part of that name would be the friend"
+                near = f"it stands in {library.parts[friend.name].source.file}"
+            hint = f"{near}; whoever made a part of that name would be the friend"
             yield Diagnostic("AIG2032", Severity.ERROR, message, friend.at, hint)
 
 

@@ -90,6 +90,8 @@ def without(value: Json, places: list[Pointer]) -> Json:
     for step in {place[0] for place in places}:
         further = [place[1:] for place in places if place[0] == step and len(place) > 1]
         one = GONE if (step,) in here else without(value[step], further)  # type: ignore[index]
+        if one == {}:
+            one = GONE  # a directive stood there alone
         if isinstance(value, dict):
             value = {k: one if k == step else v for k, v in value.items() if k != step or one is not GONE}
         elif isinstance(value, list):

@@ -149,6 +149,9 @@ class Library:
             if isinstance(reached, Diagnostic):
                 return reached._replace(at=(*ref.at, "file"))
             if named is None or named.source.file != reached:
+                if any(twin.name == ref.name and twin.source.file == reached for twin, _ in self.twins):
+                    hint = "names of parts are unique in a project: give this one another"
+                    return _error("AIG2001", f'{reached} has a second part of the name "{ref.name}"', at, hint)
                 here = [p.name for p in self.parts.values() if p.source.file == reached]
                 return _error("AIG2001", f'{reached} has no part "{ref.name}"', at, self._guess(ref.name, here))
         if named is None:

@@ -173,11 +173,14 @@ class Binding:
                 fields = [k for k in entry.value if k != "name"] if whole else [*shape.destination]
                 for key in fields:
                     if key in entry.value and not self._open(part, f"{path}.{key}"):
-                        self._travels(part, entry, key, path)
+                        self._travels(part, entry, key, path, whole)
 
-    def _travels(self, part: Part, entry: Entry, key: str, path: str) -> None:
+    def _travels(self, part: Part, entry: Entry, key: str, path: str, whole: bool) -> None:
         message = f'`{key}` cannot be set here: a credential of {path} comes from "{part.name}", and would go along'
         hint = "add an item with a name and a credential of your own instead"
+        if whole:
+            message, hint = f'{path} is that of "{part.name}"', "add an item of another name instead"
+            message = f"{message}, and cannot be deleted" if key == PATCH else f"`{key}` cannot be set here: {message}"
         at = (*entry.at, key)
         related = Related("the part", (), part.source.span(("metadata", "name")))
         self._tell("AIG2023", message, entry, f"{path}.{key}", hint, related, at=at)
