@@ -113,11 +113,13 @@ def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...],
 
 def check_document(source: Source, project: Project | None = None, reuse: Reuse | None = None) -> Checked:
     """Check one gateway: everything that can be said about it comes at once, whatever else is wrong."""
-    reuse = reuse or Reuse(Library(()), False, {}, {})
+    reuse = reuse or Reuse(Library([source] if source.is_part else ()), False, {}, {})
+    if source.is_part:
+        return check_part(reuse.library.every[0], reuse, project)
     resolved = resolve(source, reuse.library, reuse.frozen)
     said = [*_outside([*_of_layers(source, resolved, reuse, project)], [resolved.source])] if resolved.layered else []
     source = resolved.source
-    if any(d.code in UNRESOLVED for d in said):
+    if any(d.code in UNRESOLVED or "configRef" in d.at for d in said):
         return Checked(source, None, tuple(said))  # what the whole lacks may be in the part that was not found
     findings = [*validate(source.data), *run_data(source.data)]
     broken = failed(findings) or failed(said)

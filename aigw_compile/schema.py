@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,9 +15,102 @@ Schema = Mapping[str, Any]
 
 @cache
 def document_schema(name: str = "aigateway.schema.json") -> dict[str, Any]:
-    """Return a schema of schemas/ as it was written."""
+    """Return a schema of schemas/, as it is for a document without any configRef."""
     schema: dict[str, Any] = json.loads((data.folder("schemas") / name).read_bytes())
+    for node in schema.get("$defs", {}).values():
+        if "x-aigw-part" in node and node.pop("if", None):
+            node.update(node.pop("else"))  # what is not demanded of an object with a configRef
     return schema
+
+
+@cache
+def layer_schema() -> dict[str, Any]:
+    """Return what a document fits that is one layer of several: see `partial`."""
+    return partial(document_schema())
+
+
+_DEMANDS = frozenset({"required", "minItems", "minProperties", "dependentRequired", "oneOf", "anyOf", "allOf"})
+_NAMED: Schema = {"if": {"required": ["configRef"]}, "else": {"required": ["name"]}}
+_DERIVED: Schema = {
+    "if": {"anyOf": [{"required": ["configRef"]}, {"required": ["provider", "model"]}]},
+    "else": {"required": ["name"]},
+}
+
+
+def partial(schema: Schema) -> dict[str, Any]:
+    """Return the schema of a layer: the same, and nothing is demanded that another layer may bring.
+
+    What a layer replaces as a whole (a SecretRef, an atomic list) keeps its demands, and so does all that is not merged.
+    Items of keyed lists need their name, which says what they are merged with.
+    """
+    named: Schema = schema["$defs"]
+    outside = {key: node for key, node in schema["properties"].items() if key != "spec"}
+    whole = _reached([outside, *_wholes(named)], named)
+    parted = {name: node if name in whole else _partial(node, named) for name, node in named.items()}
+    return {**schema, "$defs": parted}
+
+
+def replaced_whole(node: Schema) -> bool:
+    """Say whether a layer replaces what stands at a place as a whole, so that nothing in it is merged."""
+    return "atomic" in (node.get("x-kubernetes-map-type"), node.get("x-kubernetes-list-type"))
+
+
+def _wholes(node: Any) -> Iterator[Any]:
+    """Yield every outermost schema below a node that is replaced as a whole."""
+    if isinstance(node, dict) and replaced_whole(node):
+        yield node
+    elif isinstance(node, (dict, list)):
+        for inner in node.values() if isinstance(node, dict) else node:
+            yield from _wholes(inner)
+
+
+def _reached(node: Any, named: Schema) -> set[str]:
+    """Return the names of the definitions that a node refers to, and of those that they do."""
+    found: set[str] = set()
+    rest = [node]
+    while rest:
+        node = rest.pop()
+        if isinstance(node, dict):
+            name = str(node.get("$ref", "")).rpartition("/")[2]
+            if name and name not in found:
+                found.add(name)
+                rest.append(named[name])
+            rest += node.values()
+        elif isinstance(node, list):
+            rest += node
+    return found
+
+
+def _partial(node: Schema, named: Schema) -> dict[str, Any]:
+    if replaced_whole(node) or "x-aigw-text-or-secret" in node:
+        return dict(node)
+    found = {key: value for key, value in node.items() if key not in _DEMANDS}
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            found[key] = _partial(node[key], named)
+    if "properties" in node:
+        found["properties"] = {key: _partial(inner, named) for key, inner in node["properties"].items()}
+    if node.get("x-kubernetes-list-type") == "map":
+        derived = follow(node["items"], {"$defs": named}).get("x-aigw-part") == "Target"
+        found["items"] |= _DERIVED if derived else _NAMED
+    if choices := node.get("x-aigw-one-of"):
+        found["oneOf"] = _at_most_one(choices, node.get("x-aigw-alone"))
+    if rules := [_where_said(rule) for rule in node.get("allOf", ()) if "properties" in rule["then"]]:
+        found["allOf"] = rules
+    return found
+
+
+def _at_most_one(choices: Sequence[str], alone: str | None) -> list[dict[str, Any]]:
+    if alone:
+        return [{"not": {"required": [alone]}}, {"required": [alone], "propertyNames": {"enum": [alone, "configRef"]}}]
+    one = [{"required": [choice]} for choice in choices]
+    return [*one, {"not": {"anyOf": one}}]
+
+
+def _where_said(rule: Schema) -> dict[str, Any]:
+    """A field that stands only with a certain type is refused where this very layer says another type."""
+    given = {"properties": rule["if"]["properties"], "required": [*rule["if"]["properties"]]}
+    return {"if": given, "then": {"properties": rule["then"]["properties"]}}
 
 
 def follow(node: Any, root: Schema | None = None) -> dict[str, Any]:

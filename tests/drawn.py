@@ -112,7 +112,8 @@ def _object(schema: dict[str, Any], dice: Random, depth: int) -> dict[str, Any]:
     properties = schema.get("properties", {})
     if not properties:
         return _map(schema, dice, depth) if schema.get("additionalProperties") else {}
-    usable = [k for k, v in properties.items() if not (v.get("x-aigw-later") or v.get("x-aigw-reserved"))]
+    later = ("x-aigw-later", "x-aigw-reserved")
+    usable = [k for k, v in properties.items() if not any(map(v.get, later)) and k != "configRef"]
     likely = 0.6 if depth < 4 else 0.3
     keys = [k for k in usable if k in schema.get("required", ()) or dice.random() < likely]
     drawn = {k: _draw(properties[k], dice, depth + 1) for k in _chosen(schema, keys, usable, dice)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,13 @@ HIDDEN = ("aws-prod", "llm/openai", "llm/own", "OpenAI-Organization", "org-4711"
 
 
 @pytest.fixture
-def project(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Lay an attack over the platform's project."""
     for name in SHARED:
         from_ = FOLDER / name
         shutil.copytree(from_, tmp_path / name) if from_.is_dir() else shutil.copy(from_, tmp_path / name)
     shutil.copytree(FOLDER / request.param, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("expected.txt"))
-    yield tmp_path
+    return tmp_path
 
 
 def lint(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:

@@ -37,11 +37,11 @@ def test_whatever_is_asked_for_is_built_or_named(choice: TargetChoice, seed: int
 
 
 def named(schema: Any, at: Pointer = ()) -> Iterator[Pointer]:
-    """Every field of the language that this version has, with list positions as 0; a SecretRef is one."""
+    """Every field of a whole document that this version has, with list positions as 0; a SecretRef is one."""
     schema = follow(schema)
     for key, inner in schema.get("properties", {}).items():
         found = follow(inner)
-        if not found.get("x-aigw-later") and not found.get("x-aigw-reserved"):
+        if not found.get("x-aigw-later") and not found.get("x-aigw-reserved") and key != "configRef":
             yield (*at, key)
             yield from () if found.get("x-aigw-secret") else named(found, (*at, key))
     if "items" in schema:

@@ -8,6 +8,7 @@ from aigw_compile import data
 
 SCHEMAS = {
     "spec": "aigateway.schema.json",
+    "part": "aigatewayconfig.schema.json",
     "project": "project.schema.json",
     "diagnostics": "diagnostics.schema.json",
     "diff": "diff.schema.json",
@@ -17,7 +18,8 @@ SCHEMAS = {
 @click.command()
 @click.argument("which", type=click.Choice(list(SCHEMAS)), default="spec")
 def command(which: str) -> None:
-    """Print the JSON schema of WHICH: spec (an AIGateway), project (aigw-compile.yaml), diagnostics or diff.
+    """Print the JSON schema of WHICH: spec (an AIGateway), part (an AIGatewayConfig),
+    project (aigw-compile.yaml), diagnostics or diff.
 
     For editors: `aigw-compile schema > .aigw.schema.json`, and on top of a spec
     `# yaml-language-server: $schema=.aigw.schema.json`.

@@ -10,6 +10,7 @@ from aigw_compile.language.base import (
     BEHAVIOUR,
     HEADER_NAME,
     SET,
+    ConfigRefs,
     Label,
     Later,
     Name,
@@ -17,8 +18,11 @@ from aigw_compile.language.base import (
     Url,
     exactly,
     field,
+    goes_to,
     keyed,
     later,
+    part,
+    parts,
 )
 from aigw_compile.language.policies import Policies
 from aigw_compile.language.secrets import SecretRef
@@ -40,6 +44,8 @@ class ApiKeyAuth(Strict):
 
 class Jwt(Strict):
     """An issuer whose tokens are believed."""
+
+    model_config = ConfigDict(json_schema_extra=goes_to("*"))
 
     name: Name = field("Name of the issuer.", BEHAVIOUR, example="entra")
     issuer: str = field(
@@ -76,15 +82,16 @@ DOORS = ("apiKey", "jwt", "basic")
 class Auth(Strict):
     """Which doors are open: API keys, tokens, passwords; or, alone, everybody."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
+    model_config = part(
+        "Auth",
+        {
             "x-aigw-one-of": [*DOORS, "anonymous"],
             "x-aigw-alone": "anonymous",
             "oneOf": [
                 {"required": ["anonymous"], "maxProperties": 1},
                 {"anyOf": [{"required": [door]} for door in DOORS], "not": {"required": ["anonymous"]}},
             ],
-        }
+        },
     )
 
     apiKey: ApiKeyAuth = field(
@@ -119,7 +126,7 @@ class Auth(Strict):
     hmac: Later = later("Signed requests.")
     oidc: Later = later("OpenID Connect.")
     mtls: Later = later("Client certificates.")
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()
 
     @model_validator(mode="after")
     def _one(self) -> Auth:
@@ -168,12 +175,16 @@ class ConsumerCredential(Strict):
 
 
 class ConsumerGroup(Strict):
+    model_config = part("ConsumerGroup")
+
     name: Label = field("Name of the group.", BEHAVIOUR, example="internal")
     policies: Policies = field("Policies of every member.", BEHAVIOUR, unset=True)
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()
 
 
 class Consumer(Strict):
+    model_config = part("Consumer")
+
     name: Name = field(
         "Name of the application.",
         {"added": ["security-relaxing"], "removed": ["breaking"], "changed": ["breaking"]},
@@ -193,4 +204,4 @@ class Consumer(Strict):
         extra={"x-kubernetes-list-type": "atomic"},
     )
     policies: Policies = field("Policies of this consumer.", BEHAVIOUR, unset=True)
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()

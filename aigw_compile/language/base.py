@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, RootModel, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Change = Mapping[str, Sequence[str]]
@@ -224,3 +224,71 @@ COUNT = 9_007_199_254_740_991
 """Largest whole number that every reader of JSON and Lua keeps as it is (2^53 - 1)."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Pattern = Annotated[str, Field(min_length=1, json_schema_extra={"x-aigw-unit": "re2"})]
+
+
+class ConfigRef(Strict):
+    """Names a part: a document of kind AIGatewayConfig, whose settings are taken over."""
+
+    name: Name = field("Name of the part.", BEHAVIOUR, example="org-baseline")
+    file: str = field(
+        "File that holds it, relative to this one, where it is not among the files of the project.",
+        BEHAVIOUR,
+        unset=True,
+        pattern=r"^[^/\\\x00-\x1f][^\\\x00-\x1f]*$",
+        example="../platform/baseline.yaml",
+        extra={"x-aigw-form": "relative path"},
+    )
+    digest: str = field(
+        "Digest that it must have; `aigw-compile pin` writes it.",
+        BEHAVIOUR,
+        unset=True,
+        pattern="^sha256:[0-9a-f]{64}$",
+        example="sha256:" + "0123456789abcdef" * 4,
+        extra={"x-aigw-form": "digest"},
+    )
+
+
+def either(one: type[BaseModel]) -> ConfigDict:
+    """Write `anyOf` a model and something else as one schema with a say on both, which messages and editors read best."""
+
+    def flatten(schema: dict[str, Any]) -> None:
+        other = next(choice for choice in schema.pop("anyOf") if "$ref" not in choice)
+        mine = one.model_json_schema()
+        schema |= other | {key: mine[key] for key in ("additionalProperties", "properties", "required")}
+        schema |= {"title": mine["title"], "type": [other["type"], "object"]}
+
+    return ConfigDict(strict=True, json_schema_extra=flatten)
+
+
+_Several = Annotated[
+    list[ConfigRef], Field(min_length=1, json_schema_extra={**ATOMIC, "x-kubernetes-map-type": "atomic"})
+]
+
+
+class ConfigRefs(RootModel[_Several | ConfigRef]):
+    """A part to build on, or several, the weakest first."""
+
+    model_config = either(ConfigRef)
+
+
+def parts() -> Any:
+    """Declare the field that takes over the settings of parts."""
+    text = "Parts to take settings from, the weakest first; what stands beside it is stronger than all of them."
+    return field(text, BEHAVIOUR, unset=True, example=[{"name": "org-baseline"}])
+
+
+def part(kind: str, *marks: Mapping[str, Any]) -> ConfigDict:
+    """Mark a type that a part can be for. `marks`: what else its schema says."""
+    extra: dict[str, Any] = {"x-aigw-part": kind}
+    for mark in marks:
+        extra |= mark
+    return ConfigDict(json_schema_extra=extra)
+
+
+def goes_to(*fields: str) -> dict[str, Any]:
+    """Mark an object that holds a credential with the fields that say where it is sent; `*` is every field."""
+    return {"x-aigw-destination": [*fields]}
+
+
+TIGHTENS_ALONE = {"x-aigw-only-tightens": True}
+"""A list whose items only forbid, so that adding one cannot undo what another says."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
-from aigw_compile.language.base import AVAILABILITY, BEHAVIOUR, Later, Name, Percent, Strict, field, later
+from aigw_compile.language.base import AVAILABILITY, BEHAVIOUR, ConfigRefs, Name, Percent, Strict, field, part, parts
 
 INT32 = 2**31 - 1
 """Kubernetes counts replicas in 32 bits."""
@@ -120,11 +120,12 @@ class Kubernetes(Strict):
 
 
 class Deployment(Strict):
-    model_config = ConfigDict(
-        json_schema_extra={
+    model_config = part(
+        "Deployment",
+        {
             "not": {"required": ["replicas", "autoscaling"]},
             "x-aigw-not-both": ["replicas", "autoscaling"],
-        }
+        },
     )
 
     replicas: int = field(
@@ -138,7 +139,7 @@ class Deployment(Strict):
     autoscaling: Autoscaling = field("Replicas by load.", AVAILABILITY, unset=True)
     resources: Resources = field("CPU and memory of each replica.", AVAILABILITY, unset=True)
     kubernetes: Kubernetes = field("Where it runs in Kubernetes.", BEHAVIOUR, unset=True)
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()
 
     @model_validator(mode="after")
     def _not_both(self) -> Deployment:

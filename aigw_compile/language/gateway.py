@@ -12,13 +12,15 @@ from aigw_compile.language.base import (
     BEHAVIOUR,
     COSMETIC,
     OBSERVED,
-    Later,
+    ConfigRefs,
     Name,
     Reserved,
     Strict,
     field,
     keyed,
     later,
+    part,
+    parts,
 )
 from aigw_compile.language.deployment import Deployment
 from aigw_compile.language.listeners import BREAKS, Listener
@@ -39,6 +41,8 @@ class Metadata(Strict):
 
 
 class Spec(Strict):
+    model_config = part("AIGateway")
+
     listeners: Annotated[list[Listener], Field(min_length=1)] = field(
         "Where clients call.", BREAKS, [{"name": "public", "port": 8080}], extra=keyed()
     )
@@ -72,7 +76,7 @@ class Spec(Strict):
     policies: Policies = field("Policies of everybody.", BEHAVIOUR, unset=True)
     observability: Observability = field("What operators see.", OBSERVED, unset=True)
     deployment: Deployment = field("How many run.", AVAILABILITY, unset=True)
-    configRef: Later = later("Parts to build on.")
+    configRef: ConfigRefs = parts()
     mcpServers: Reserved = later("Reserved for MCP servers.")
     agents: Reserved = later("Reserved for agents.")
 

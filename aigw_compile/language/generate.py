@@ -1,4 +1,4 @@
-"""The definition to schemas/aigateway.schema.json and docs/reference.md: `python -m aigw_compile.language.generate [--check]`."""
+"""The definition to schemas/*.schema.json and docs/reference.md: `python -m aigw_compile.language.generate [--check]`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,116 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+
 from aigw_compile import data
-from aigw_compile.language import AIGateway
+from aigw_compile.language import AIGateway, AIGatewayConfig
 from aigw_compile.language.reference import page
+from aigw_compile.schema import partial, replaced_whole
 
 FILE = "aigateway.schema.json"
+PART = "aigatewayconfig.schema.json"
 PAGE = "reference.md"
 
 
-def generated() -> str:
-    """Return the text of the schema: the same definition gives the same bytes."""
-    schema = _cleaned(AIGateway.model_json_schema())
+def strict(model: type[BaseModel] = AIGateway) -> dict[str, Any]:
+    """Return the schema of whole documents: of gateways without any configRef."""
+    schema: dict[str, Any] = _cleaned(model.model_json_schema())
     _exemplify(schema, schema["$defs"])
+    return schema
+
+
+def gateways() -> dict[str, Any]:
+    """Return the schema of gateways as people write them: an object with a configRef need not have what the part may bring."""
+    schema = strict()
+    for node in schema["$defs"].values():
+        demands = {key: node.pop(key) for key in _DEMANDS if key in node} if "x-aigw-part" in node else {}
+        if demands:
+            node |= {"if": {"required": ["configRef"]}, "else": demands}
+    return schema
+
+
+_DEMANDS = ("required", "oneOf", "allOf")
+
+
+def parts() -> dict[str, Any]:
+    """Return the schema of parts: `config` has the fields of the type that the part is for, and takes `$patch`."""
+    schema = strict(AIGatewayConfig)
+    inside = {name: _patchable(node) for name, node in partial(strict())["$defs"].items() if name != "Metadata"}
+    types = {node["x-aigw-part"]: name for name, node in inside.items() if "x-aigw-part" in node}
+    spec = schema["$defs"]["PartSpec"]
+    spec["allOf"] = [
+        {
+            "if": {"properties": {"for": {"const": kind}}, "required": ["for"]},
+            "then": {"properties": {"config": {"$ref": f"#/$defs/{types[kind]}"}}},
+        }
+        for kind in spec["properties"]["for"]["enum"]
+    ]
+    schema["$defs"] = {**inside, **schema["$defs"], **_PATCHES}
+    return schema
+
+
+_PATCHES: dict[str, Any] = {
+    "Delete": {
+        "description": "Takes out what a weaker part sets.",
+        "properties": {"$patch": {"const": "delete"}},
+        "required": ["$patch"],
+        "additionalProperties": False,
+    },
+    "Patch": {
+        "title": "Patch",
+        "description": "delete takes out what a weaker part sets, replace does not merge with it.",
+        "enum": ["delete", "replace"],
+    },
+}
+
+
+def _patchable(node: Any) -> Any:
+    """Let `$patch` stand in every map that is merged, and `{$patch: delete}` in place of every other field."""
+    if not isinstance(node, dict) or replaced_whole(node) or ("not" in node and not node["not"]):
+        return node
+    node = dict(node)
+    if "properties" in node:
+        node["properties"] = {key: _replaceable(inner) for key, inner in node["properties"].items()}
+        node["properties"]["$patch"] = {"$ref": "#/$defs/Patch"}
+    elif node.get("type") == "object":
+        node["properties"] = {"$patch": {"$ref": "#/$defs/Patch"}}
+    if isinstance(node.get("additionalProperties"), dict):
+        node["additionalProperties"] = _replaceable(node["additionalProperties"])
+    if "items" in node:
+        node["items"] = _listed(node["items"], node.get("x-kubernetes-list-type") == "map")
+    return node
+
+
+def _replaceable(node: Any) -> Any:
+    found = _patchable(node)
+    if "type" in found and found["type"] != "object" and "$ref" not in found:
+        kinds = found["type"] if isinstance(found["type"], list) else [found["type"]]
+        if "object" not in kinds and "enum" not in found and "const" not in found:
+            return {**found, "type": [*kinds, "object"], "$ref": "#/$defs/Delete"}
+    return found
+
+
+def _listed(items: Any, keyed: bool) -> Any:
+    """The first item of a list may be `{$patch: replace}`."""
+    if keyed:
+        named = {"anyOf": [items["if"], {"required": ["$patch"]}]}
+        return {**items, "if": named}
+    found = _patchable(items)
+    if isinstance(found.get("type"), str) and "enum" not in found:
+        return {**found, "type": [found["type"], "object"], "properties": {"$patch": {"const": "replace"}}}
+    return found
+
+
+def published() -> dict[str, str]:
+    """Return every schema that is made from the definition: file -> text. The same definition gives the same bytes."""
+    return {FILE: _text(FILE, gateways()), PART: _text(PART, parts())}
+
+
+def _text(name: str, schema: Mapping[str, Any]) -> str:
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"https://aigw.dev/schemas/v1alpha1/{FILE}",
+        "$id": f"https://aigw.dev/schemas/v1alpha1/{name}",
     }
     return json.dumps({**head, **schema}, indent=1, ensure_ascii=False) + "\n"
 
@@ -86,12 +181,12 @@ def _needed(node: Mapping[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    text = generated()
-    made = {data.folder("schemas") / FILE: text, data.folder("schemas").parent / "docs" / PAGE: page(json.loads(text))}
+    made = {data.folder("schemas") / name: text for name, text in published().items()}
+    made[data.folder("schemas").parent / "docs" / PAGE] = page(strict(), strict(AIGatewayConfig))
     for path, wanted in made.items():
         if sys.argv[1:] != ["--check"]:
             path.write_text(wanted, "utf-8")
-        elif path.read_text("utf-8") != wanted:
+        elif not path.exists() or path.read_text("utf-8") != wanted:
             sys.exit(f"{path.name} is stale: run `make schema`")
 
 

@@ -12,14 +12,15 @@ from aigw_compile.language.base import (
     SET,
     Address,
     Cidr,
+    ConfigRefs,
     Duration,
-    Later,
     Name,
     Port,
     Size,
     Strict,
     field,
-    later,
+    part,
+    parts,
 )
 from aigw_compile.language.tls import ListenerTls
 
@@ -58,6 +59,8 @@ class Cors(Strict):
 
 
 class Listener(Strict):
+    model_config = part("Listener")
+
     name: Name = field("Name of the listener.", BREAKS, example="public")
     address: Address = field("Address to listen on.", {"changed": ["behaviour", "security-relaxing"]}, "0.0.0.0")
     port: Port = field("Port to listen on.", {"changed": ["breaking"]}, example=8080)
@@ -98,4 +101,4 @@ class Listener(Strict):
         unset=True,
         example={"origins": ["https://app.example.com"]},
     )
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()

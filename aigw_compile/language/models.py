@@ -11,6 +11,7 @@ from aigw_compile.language.base import (
     BEHAVIOUR,
     LONGER,
     SET,
+    ConfigRefs,
     Date,
     Duration,
     Label,
@@ -20,6 +21,8 @@ from aigw_compile.language.base import (
     field,
     keyed,
     later,
+    part,
+    parts,
 )
 from aigw_compile.language.policies import Policies
 
@@ -87,6 +90,8 @@ class Pricing(Strict):
 
 
 class Target(Strict):
+    model_config = part("Target")
+
     name: Name = field("Name of the target; from provider and model if absent.", BEHAVIOUR, unset=True, example="main")
     provider: Name = field(
         "Name of a provider of this gateway.",
@@ -124,7 +129,7 @@ class Target(Strict):
         unset=True,
         example={"input": 2.5, "output": 10},
     )
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()
 
 
 class Backoff(Strict):
@@ -282,6 +287,8 @@ class Access(Strict):
 
 
 class Model(Strict):
+    model_config = part("Model")
+
     name: Label = field(
         "The name that clients call.",
         {"added": ["behaviour"], "removed": ["breaking"], "changed": ["breaking"]},
@@ -340,4 +347,4 @@ class Model(Strict):
     exposeTarget: bool = field(
         "Whether clients see which target answered (x-aigw-target).", {"on": ["behaviour"], "off": ["breaking"]}, False
     )
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()

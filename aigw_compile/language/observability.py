@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from aigw_compile.language.base import OBSERVED, Address, Later, Port, Strict, Url, field, later
+from aigw_compile.language.base import (
+    OBSERVED,
+    Address,
+    ConfigRefs,
+    Later,
+    Port,
+    Strict,
+    Url,
+    field,
+    later,
+    part,
+    parts,
+)
 
 
 class Operations(Strict):
@@ -55,10 +67,12 @@ class AccessLog(Strict):
 
 
 class Observability(Strict):
+    model_config = part("Observability")
+
     operations: Operations = field("Where operators look.", OBSERVED, unset=True)
     metrics: Metrics = field("Metrics.", OBSERVED, unset=True)
     tracing: Tracing = field("Traces.", OBSERVED, unset=True)
     accessLog: AccessLog = field("A line for each request.", OBSERVED, unset=True)
     labels: Later = later("Labels taken from requests.")
     usage: Later = later("Usage records.")
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()

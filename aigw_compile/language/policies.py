@@ -12,7 +12,9 @@ from aigw_compile.language.base import (
     COUNT,
     LONGER,
     SET,
+    TIGHTENS_ALONE,
     Cidr,
+    ConfigRefs,
     Duration,
     Label,
     Later,
@@ -23,6 +25,8 @@ from aigw_compile.language.base import (
     field,
     keyed,
     later,
+    part,
+    parts,
 )
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -37,7 +41,7 @@ class PromptGuard(Strict):
         "RE2 patterns; a match in any text in scope refuses.",
         TIGHTENS,
         unset=True,
-        extra=SET,
+        extra=SET | TIGHTENS_ALONE,
         example=["(?i)ignore (all )?previous instructions"],
     )
     allow: list[Pattern] = field(
@@ -68,7 +72,7 @@ class ResponseGuard(Strict):
         "RE2 patterns; a match in the answer triggers the action.",
         TIGHTENS,
         unset=True,
-        extra=SET,
+        extra=SET | TIGHTENS_ALONE,
         example=["\\b[0-9]{3}-[0-9]{2}-[0-9]{4}\\b"],
     )
     allow: list[Pattern] = field(
@@ -110,7 +114,7 @@ class IpRestriction(Strict):
         },
         unset=True,
         min_length=1,
-        extra=SET,
+        extra=SET | TIGHTENS_ALONE,
     )
 
     @model_validator(mode="after")
@@ -289,13 +293,15 @@ class Limit(Strict):
 
 
 class Policies(Strict):
+    model_config = part("Policies")
+
     promptGuard: PromptGuard = field("Refuses requests by their text.", TIGHTENS, unset=True)
     promptDecorator: PromptDecorator = field("Messages put around the client's own.", BEHAVIOUR, unset=True)
     limits: list[Limit] = field(
         "How much may be asked for.",
         {"added": ["breaking"], "removed": ["cost"], "changed": ["cost"]},
         unset=True,
-        extra=keyed(),
+        extra=keyed() | TIGHTENS_ALONE,
     )
     limitStore: Name = field(
         "Name of the store that keeps the counters of the limits; the memory of each process if absent.",
@@ -309,4 +315,4 @@ class Policies(Strict):
     cache: Cache = field("Answers that are given again.", BEHAVIOUR, unset=True)
     ipRestriction: IpRestriction = field("Which addresses may call.", TIGHTENS, unset=True)
     promptTemplates: Later = later("Templates that clients fill in.")
-    configRef: Later = later("A part to take policies from.")
+    configRef: ConfigRefs = parts()

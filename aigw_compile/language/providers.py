@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema, model_validator
 from aigw_compile.language.base import (
     BEHAVIOUR,
     HEADER_NAME,
+    ConfigRefs,
     Later,
     Name,
     Strict,
@@ -17,7 +18,10 @@ from aigw_compile.language.base import (
     check_blocks,
     exactly,
     field,
+    goes_to,
     later,
+    part,
+    parts,
 )
 from aigw_compile.language.secrets import MOVED, SecretRef
 from aigw_compile.language.tls import ClientTls
@@ -50,6 +54,7 @@ class AzureAuth(Strict):
             "x-aigw-one-of": ["clientSecret", "managedIdentity"],
             "oneOf": [{"required": ["clientSecret"]}, {"required": ["managedIdentity"]}],
             "dependentRequired": {"clientSecret": ["tenantId", "clientId"], "tenantId": ["clientSecret"]},
+            **goes_to("tenantId", "clientId"),
         }
     )
 
@@ -133,7 +138,9 @@ OWN = {"azure-openai": ["azure"]}
 
 
 class Provider(Strict):
-    model_config = ConfigDict(json_schema_extra=blocks(OWN, [*OWN], get_args(Type)))
+    model_config = part(
+        "Provider", goes_to("type", "baseUrl", "headers", "tls", "azure"), blocks(OWN, [*OWN], get_args(Type))
+    )
 
     name: Name = field(
         "Name that targets use.",
@@ -180,7 +187,7 @@ class Provider(Strict):
     )
     bedrock: Later = later("Settings of type bedrock.")
     vertex: Later = later("Settings of type vertex-ai.")
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()
 
     @model_validator(mode="after")
     def _own_block(self) -> Provider:

@@ -8,21 +8,33 @@ from typing import Any, NamedTuple
 
 Schema = Mapping[str, Any]
 
-APART = {"SecretRef": "SecretRef", "Policies": "policies"}
+APART = {"SecretRef": "SecretRef", "Policies": "policies", "ConfigRefs": "configRef"}
 """Objects that stand at many places, and the section that they have of their own."""
 
 HEAD = """\
 # Reference: aigw.dev/v1alpha1
 
-Every field of an AIGateway, made from the schema that `aigw-compile schema` prints: `make schema` rewrites this page.
+Every field of an AIGateway, and of the [parts](#part) that gateways build on, made from the schemas that
+`aigw-compile schema` prints: `make schema` rewrites this page.
 
 Durations have a unit (`250ms`, `1h30m`), sizes are bytes or Kubernetes quantities (`10Mi`), money is US dollars, token
 prices are US dollars per million. A field with neither a default nor *required* may be left out; its text says what that
-means. Patterns are RE2, searched, not anchored. Lists: a **map** is told apart by the name of its items, a **set** has
-no order, an **atomic** list is one value.
+means. Patterns are RE2, searched, not anchored.
+
+Lists: a **map** is told apart by the name of its items, a **set** has no order, an **atomic** list is one value. Where
+several layers of configRefs meet, the items of a map are merged by name, those of a set join, and an atomic list is
+replaced by the strongest layer. `{$patch: delete}` in place of any field, or beside the name of an item, takes out what
+a weaker layer set; `$patch: replace` in a map, or as first item of a list, does not merge with it.
 
 In an editor with the YAML language server: `aigw-compile schema > .aigw.schema.json`, and as first line of a spec
-`# yaml-language-server: $schema=.aigw.schema.json`. It then completes fields and values, and shows these texts.
+`# yaml-language-server: $schema=.aigw.schema.json`. It then completes fields and values, and shows these texts. The same
+for a part with `aigw-compile schema part`.
+"""
+PART = """\
+## part
+
+A document of kind AIGatewayConfig: settings that gateways and other parts take over by a [configRef](#configref).
+It has `apiVersion`, `kind`, `metadata` and `spec` as a gateway has, and in `spec`:
 """
 
 
@@ -31,10 +43,13 @@ class Section(NamedTuple):
     node: Schema
 
 
-def page(schema: Schema) -> str:
-    """Return the page. `schema`: the whole document, with its $defs."""
+def page(schema: Schema, part: Schema) -> str:
+    """Return the page. `schema`, `part`: the whole documents, with their $defs."""
     found = list(_sections(schema))
-    parts = [HEAD, *(_section(s, schema["$defs"]) for s in found), _lists(found, schema["$defs"])]
+    own = list(_below(Section("part", part["$defs"]["PartSpec"]), part["$defs"]))
+    about = [_section(s, part["$defs"]) for s in own]
+    about[0] = about[0].replace("## part\n", PART, 1)
+    parts = [HEAD, *(_section(s, schema["$defs"]) for s in found), *about, _lists(found, schema["$defs"])]
     return "\n".join(parts)
 
 
@@ -98,11 +113,11 @@ def _type(node: Schema, named: Schema, path: str) -> str:
         return _code(node["const"])
     if "enum" in node:
         return " ".join(_code(word) for word in node["enum"])
+    if title := _apart(node):
+        return f"[{title}](#{title.lower()})"
     if node["type"] == "array":
         kind = node.get("x-kubernetes-list-type", "atomic")
         return f"list ({kind}) of {_type(_followed(node['items'], named), named, path)}"
-    if title := _apart(node):
-        return f"[{title}](#{title.lower()})"
     if "x-aigw-text-or-secret" in node:
         return "text or [SecretRef](#secretref)"
     if node["type"] == "object" and not node.get("properties") and node.get("additionalProperties"):
@@ -114,6 +129,7 @@ def _type(node: Schema, named: Schema, path: str) -> str:
         return f"[object](#{''.join(c for c in path.lower() if c.isalnum())})"
     form = node.get("x-aigw-unit") or node.get("x-aigw-form")
     plain = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    plain["object"] = f"[object](#{''.join(c for c in path.lower() if c.isalnum())})"
     kinds = [node["type"]] if isinstance(node["type"], str) else node["type"]
     return str(form) if form else " or ".join(plain.get(kind, kind) for kind in kinds)
 

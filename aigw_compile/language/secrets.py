@@ -8,8 +8,8 @@ from pydantic import ConfigDict, model_validator
 
 from aigw_compile.language.base import (
     BEHAVIOUR,
+    ConfigRefs,
     Duration,
-    Later,
     Name,
     Strict,
     Url,
@@ -17,7 +17,9 @@ from aigw_compile.language.base import (
     check_blocks,
     exactly,
     field,
-    later,
+    goes_to,
+    part,
+    parts,
 )
 
 MOVED = {"added": ["behaviour"], "removed": ["breaking"], "changed": ["behaviour"]}
@@ -35,6 +37,7 @@ class SecretRef(Strict):
     model_config = ConfigDict(
         json_schema_extra={
             "x-aigw-secret": True,
+            "x-kubernetes-map-type": "atomic",
             "x-aigw-one-of": list(FORMS),
             "oneOf": [{"required": [form]} for form in FORMS],
             "dependentRequired": {"vault": ["key"], "key": ["vault"], "property": ["vault"], "version": ["vault"]},
@@ -153,7 +156,7 @@ NEEDED = ("aws", "gcp", "azure", "hashicorp")
 class Vault(Strict):
     """A place where secrets are kept. Only the block named like its type may stand."""
 
-    model_config = ConfigDict(json_schema_extra=blocks(BLOCKS, NEEDED))
+    model_config = part("Vault", goes_to("*"), blocks(BLOCKS, NEEDED))
 
     name: Name = field(
         "Name that SecretRefs use.",
@@ -188,7 +191,7 @@ class Vault(Strict):
         unset=True,
         example="5m",
     )
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()
 
     @model_validator(mode="after")
     def _one_block(self) -> Vault:

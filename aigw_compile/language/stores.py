@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, model_validator
+from pydantic import model_validator
 
 from aigw_compile.language.base import (
     AVAILABILITY,
     BEHAVIOUR,
+    ConfigRefs,
     HostPort,
-    Later,
     Name,
     Strict,
     blocks,
     check_blocks,
     field,
-    later,
+    goes_to,
+    part,
+    parts,
 )
 from aigw_compile.language.secrets import MOVED, SecretRef
 from aigw_compile.language.tls import ClientTls
@@ -45,7 +47,7 @@ OWN = {"memory": [], "redis": ["redis", "onFailure"]}
 class Store(Strict):
     """The memory of each process, which forgets and counts for itself, or a Redis that all share."""
 
-    model_config = ConfigDict(json_schema_extra=blocks(OWN, ["redis"], default="memory"))
+    model_config = part("Store", goes_to("*"), blocks(OWN, ["redis"], default="memory"))
 
     name: Name = field("Name that limitStore and cache.store use.", BEHAVIOUR, example="counters")
     type: Literal["memory", "redis"] = field("Kind of store.", BEHAVIOUR, "memory")
@@ -53,7 +55,7 @@ class Store(Strict):
     onFailure: Literal["open", "closed"] = field(
         "Whether requests pass, or are refused, while a Redis cannot be reached.", AVAILABILITY, unset=True
     )
-    configRef: Later = later("A part to take settings from.")
+    configRef: ConfigRefs = parts()
 
     @model_validator(mode="after")
     def _own_block(self) -> Store:

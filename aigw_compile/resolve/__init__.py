@@ -178,7 +178,7 @@ def _spec(source: Source) -> dict[str, Json]:
 
 def hidden(resolved: Resolved) -> frozenset[Pointer]:
     """Return every place of the whole that a part hides; what is below one is hidden too."""
-    base: Pointer = CONFIG if _kind(resolved.source) == "AIGatewayConfig" else ("spec",)
+    base: Pointer = CONFIG if resolved.source.is_part else ("spec",)
     value = value_at(base, resolved.source.data)
     found: set[Pointer] = set()
     for path in dict.fromkeys(path for path, _, _ in _hiding(resolved)):
@@ -196,7 +196,7 @@ def bound(source: Source, at: Pointer) -> Iterator[tuple[str, Part, Pointer]]:
     """Yield what contracts say of a place: (hidden, locked, ...; the part; where its contract says so)."""
     if not isinstance(source, Merged):
         return
-    base: Pointer = CONFIG if _kind(source) == "AIGatewayConfig" else ("spec",)
+    base: Pointer = CONFIG if source.is_part else ("spec",)
     data = value_at(base, source.data)
     for mount in source.layering.mounts():
         if part := mount.layer.part:
@@ -213,10 +213,6 @@ def of_parts(source: Source, at: Pointer) -> bool:
     """Say whether all that stands at a place comes from parts."""
     found = source.stack(at) if isinstance(source, Merged) else None
     return bool(found and found[0]) and all(entry.layer.part for entry in found[0])  # type: ignore[index]
-
-
-def _kind(source: Source) -> Json:
-    return source.data.get("kind") if isinstance(source.data, dict) else None
 
 
 def blamed(finding: Diagnostic, resolved: Resolved) -> Diagnostic:

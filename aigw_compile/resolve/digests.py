@@ -19,7 +19,9 @@ def digest(part: Part, library: Library) -> str:
     """
     known = library.digests.get(part)
     if known is None:
-        contracts: list[Json] = [[p.name, p.type, _fields(p)] for p in reversed(library.line(part))]
+        contracts: list[Json] = [
+            [p.name, p.type, _fields(p)] for p in sorted(library.closure(part), key=lambda p: p.name)
+        ]
         value = Layering(library, part.source, (part.config, CONFIG), part).value()
         text = canonical({"for": part.type, "config": value, "fields": contracts})
         known = library.digests[part] = "sha256:" + sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -48,12 +48,16 @@ def _map(stack: Stack, shape: Shape, expand: Expand) -> dict[str, Any]:
     for key, entry in first.items():
         if key == PATCH:
             continue
-        if key not in several:
-            value: Any = entry.value[key]  # type: ignore[index,call-overload]
-            if entry.layer.plain and (type(value) is not dict or PATCH not in value):
-                result[key] = value
-                continue
-        inner = [one.step(key) for one in several.get(key, (entry,))]
+        stands = several.get(key)
+        value: Any = (stands[-1] if stands else entry).value[key]  # type: ignore[index,call-overload]
+        kind = type(value)
+        if kind is not dict and kind is not list:
+            result[key] = value  # the strongest wins, whatever stands below
+            continue
+        if not stands and entry.layer.plain and (kind is not dict or PATCH not in value):
+            result[key] = value
+            continue
+        inner = [one.step(key) for one in stands or (entry,)]
         value = merge(inner, shape.step(key), expand)
         if value is not ABSENT:
             result[key] = value

@@ -112,7 +112,7 @@ class Layering:
         known = self._free.get((part, layer))
         if known is None:
             here: Layer | None = layer
-            own, friends = self.library.own(part), self.library.friends(part)
+            own, friends = self.library.closure(part), self.library.friends(part)
             known = False
             while here is not None and not known:
                 known = here.part is part or here.part in friends or (part in here.beside and here.part in own)

@@ -118,7 +118,7 @@ class Library:
         """Of everything that was merged in this run."""
         self._circles: set[Part] = set()
         self._deep: set[Part] = set()
-        self._own: dict[Part, frozenset[Part]] = {}
+        self._closures: dict[Part, frozenset[Part]] = {}
         self._found: dict[Part, list[Diagnostic]] = {}
 
     # --- looking up
@@ -236,9 +236,9 @@ class Library:
                     came[own] = Step(own, part, ref)
         return [came[part] for part in merged if part in came]
 
-    def own(self, part: Part) -> frozenset[Part]:
-        """Return a part and its own parts, wherever it names them."""
-        if part not in self._own:
+    def closure(self, part: Part) -> frozenset[Part]:
+        """Return a part with every part that it builds on, wherever it names them."""
+        if part not in self._closures:
             own = {part}
             rest = [part]
             while rest:
@@ -248,8 +248,8 @@ class Library:
                     if found is not None and found not in own:
                         own.add(found)
                         rest.append(found)
-            self._own[part] = frozenset(own)
-        return self._own[part]
+            self._closures[part] = frozenset(own)
+        return self._closures[part]
 
     def friends(self, part: Part) -> frozenset[Part]:
         """Return the parts that a part's contract does not bind."""

@@ -3,43 +3,109 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, value_at
-from aigw_compile.schema import document_schema, field, follow, general
+from aigw_compile.schema import document_schema, field, follow, general, layer_schema
 from aigw_compile.validate.codes import CODES
-from aigw_compile.validate.layers import validate_layer, validate_part
+from aigw_compile.validate.parts import HOMES, config_of, envelope, envelope_schema, in_words_of_parts, schemas_of
+from aigw_compile.validate.patches import Layer, marks, stripped
+from aigw_compile.validate.places import mergeable, where
 from aigw_compile.validate.words import WORDS, other, wrong_type
 
-__all__ = ["CODES", "validate", "validate_layer", "validate_part", "validate_project"]
+__all__ = ["CODES", "HOMES", "has_refs", "validate", "validate_layer", "validate_part", "validate_project"]
 
 _LANGUAGE = "aigateway.schema.json"
+_LAYER = "layer"
+_ENVELOPE = "envelope"
 
 
 def validate(data: Json) -> list[Diagnostic]:
     """Return every place where a document does not fit the language, sorted by place; [] if it fits.
 
     Places are relative to the root of the document. What stands where a credential is named is in no message.
+    A gateway is whole: what it takes from parts is merged in. A part is what it is.
     """
-    return _findings(data, _LANGUAGE)
+    if isinstance(data, dict) and data.get("kind") == "AIGatewayConfig":
+        return validate_part(data)
+    found = marks(data)
+    layer = stripped(data, alone=True) if found.patches else Layer(data)
+    return _sorted([*layer.findings, *_led_back(layer, data, _findings(layer.data, _LANGUAGE, found.floats))])
+
+
+def validate_layer(data: Json) -> list[Diagnostic]:
+    """Return what is wrong with a gateway that builds on parts, before anything is merged: nothing is demanded that they may
+    bring, and `$patch` may stand in it."""
+    return _sorted(_layer_findings(data))
+
+
+def validate_part(data: Json) -> list[Diagnostic]:
+    """Return what is wrong with a part: its envelope, and its config as a layer of the type that it is for.
+
+    The paths of `fields` are not looked up here.
+    """
+    found = [*in_words_of_parts(_findings(envelope(data), _ENVELOPE, marks(data).floats)), *schemas_of(data)]
+    config = config_of(data)
+    if config:
+        findings = _layer_findings(config.data)
+        found += [*config.findings, *(config.back(d) for d in findings if config.is_inside(d.at))]
+    return _sorted(found)
 
 
 def validate_project(data: Json) -> list[Diagnostic]:
     """Return every place where an aigw-compile.yaml does not fit its schema."""
-    return _findings(data, "project.schema.json") if data is not None else []
+    return _sorted(_findings(data, "project.schema.json")) if data is not None else []
+
+
+def has_refs(data: Json) -> bool:
+    """Say whether a document builds on parts."""
+    return marks(data).refs
+
+
+def _layer_findings(data: Json) -> list[Diagnostic]:
+    found = marks(data)
+    layer = stripped(data) if found.patches else Layer(data)
+    return [*layer.findings, *map(_unset, _led_back(layer, data, _findings(layer.data, _LAYER, found.floats)))]
+
+
+def _led_back(layer: Layer, data: Json, findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
+    for d in findings:
+        at = layer.back(d.at)
+        if at in layer.said:
+            continue
+        message = d.message
+        for length in range(len(at), 0, -1) if at != d.at else ():  # an item without a name is named by its position
+            message = message.replace(where(d.at[:length], layer.data), where(at[:length], data))
+        yield d._replace(at=at, message=message)
+
+
+def _unset(d: Diagnostic) -> Diagnostic:
+    """In a layer, null looks like a way to take back what a part sets."""
+    if d.code != "AIG1011" or not mergeable(d.at) or not isinstance(d.at[-1], str):
+        return d
+    hint = (
+        f"null does not unset: to take out what a part sets, write {d.at[-1]}: {{$patch: delete}}; else delete the line"
+    )
+    return d._replace(hint=hint)
+
+
+@cache
+def _root(name: str) -> dict[str, Any]:
+    made = {_LAYER: layer_schema, _ENVELOPE: envelope_schema}
+    return made[name]() if name in made else document_schema(name)
 
 
 @cache
 def _validator(name: str) -> Any:
     import jsonschema_rs
 
-    return jsonschema_rs.Draft202012Validator(document_schema(name))
+    return jsonschema_rs.Draft202012Validator(_root(name))
 
 
-def _findings(data: Json, name: str) -> list[Diagnostic]:
-    root = document_schema(name)
+def _findings(data: Json, name: str, floats: bool = False) -> list[Diagnostic]:
+    root = _root(name)
     found: dict[tuple[Pointer, bool, str], Diagnostic] = {}
     errors = list(_validator(name).iter_errors(data))
     for error in errors:
@@ -50,29 +116,19 @@ def _findings(data: Json, name: str) -> list[Diagnostic]:
             found.setdefault((finding.at, finding.on_key, finding.code + said), finding)
     for error in errors[:1] if not found else ():  # nothing that does not fit passes without a word
         found.setdefault(((), False, ""), next(other(error, tuple(error.instance_path), {}, data)))
-    if name == _LANGUAGE and _has_floats(data):
+    if floats:
         for finding in _whole_numbers(data):
             found.setdefault((finding.at, finding.on_key, finding.code), finding)
-    return sorted(_alone(list(found.values()), data), key=_place)
+    return [*_alone(list(found.values()), data)]
+
+
+def _sorted(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+    return sorted(findings, key=_place)
 
 
 def _place(d: Diagnostic) -> tuple[tuple[tuple[bool, int, str], ...], str, str]:
     steps = tuple((isinstance(s, str), 0, s) if isinstance(s, str) else (False, s, "") for s in d.at)
     return steps, d.code, d.message
-
-
-def _has_floats(data: Json) -> bool:
-    rest: list[Any] = [data]
-    while rest:
-        value = rest.pop()
-        kind = type(value)
-        if kind is dict:
-            rest.extend(value.values())
-        elif kind is list:
-            rest.extend(value)
-        elif kind is float:
-            return True
-    return False
 
 
 def _whole_numbers(data: Json) -> Iterator[Diagnostic]:
@@ -100,10 +156,6 @@ _ORDER = ("AIG1003", "AIG1006", "AIG1005", "AIG1004")
 
 def _alone(listed: list[Diagnostic], data: Json) -> Iterator[Diagnostic]:
     """One fault, one finding: drop what only follows from another finding at the same place, or right above it."""
-    part = next((d for d in listed if d.at == ("kind",) and d.code == "AIG1009"), None)
-    if part:
-        yield part  # a document of another kind fits nowhere else
-        return
     codes: dict[Pointer, set[str]] = {}
     for d in listed:
         codes.setdefault(d.at, set()).add(d.code)
@@ -120,6 +172,10 @@ def _alone(listed: list[Diagnostic], data: Json) -> Iterator[Diagnostic]:
             continue
         missing = re.match(r"`(\w+)` is missing", d.message) if d.code == "AIG1002" else None
         if missing and (d.at, missing[1]) in guessed:
+            continue
+        if d.code == "AIG1008" and any(
+            (d.at, word) in guessed for word in re.findall(r" (?:needs|or) (\w+)", d.message)
+        ):
             continue
         partner = re.search(r"goes with `(\w+)`", d.message) if d.code == "AIG1008" else None
         if partner and (d.at[:-1], partner[1]) in guessed:

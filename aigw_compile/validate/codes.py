@@ -57,12 +57,13 @@ CODES: Mapping[str, tuple[str, str, str]] = {
     "AIG1011": (
         "error",
         "null",
-        "`null` (or `~`, or nothing after the colon) is not the same as leaving a field out. Delete the line instead.",
+        "`null` (or `~`, or nothing after the colon) is not the same as leaving a field out. Delete the line instead. Nor "
+        "does it take back what a part sets, where a document builds on parts: `field: {$patch: delete}` does.",
     ),
     "AIG1012": (
         "error",
         "unknown version or kind of document",
-        "A document starts with `apiVersion: aigw.dev/v1alpha1` and `kind: AIGateway`.",
+        "A document starts with `apiVersion: aigw.dev/v1alpha1` and `kind: AIGateway`, a part with `kind: AIGatewayConfig`.",
     ),
     "AIG1013": (
         "error",
@@ -70,6 +71,25 @@ CODES: Mapping[str, tuple[str, str, str]] = {
         "A credential is never written down. A SecretRef names the place where it is: `{env: NAME}`, `{file: /path}`, "
         "`{vault: NAME, key: PATH}` or `{kubernetes: {name: SECRET, key: KEY}}`. What stands in its place is shown in no "
         "message and no line of code, whatever it looks like: it may be the secret. If it is, revoke it.",
+    ),
+    "AIG1014": (
+        "error",
+        "unknown $patch",
+        "`$patch: delete` takes out what a weaker layer sets, `$patch: replace` does not merge with it. There is no other: "
+        "maps and lists with names are merged unless something else is said.",
+    ),
+    "AIG1015": (
+        "error",
+        "a $patch that cannot stand here",
+        "`{$patch: delete}` stands in place of any field, or beside the name of an item, and nothing else stands with it. "
+        "`$patch: replace` stands in a map, or as the first item of a list: `[{$patch: replace}, ...]`. Neither has a place "
+        "in what is replaced as a whole anyway: a SecretRef, an item of a list without names, a single value.",
+    ),
+    "AIG1016": (
+        "error",
+        "a $patch, and nothing below it",
+        "`$patch` changes what a part brings. A gateway that refers to no part, by a configRef, has nothing to change: write "
+        "what is wanted, and leave out what is not.",
     ),
 }
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from aigw_compile.diagnostic import Json, Pointer, named
-from aigw_compile.schema import document_schema, field, follow, general
+from aigw_compile.schema import document_schema, field, follow, general, replaced_whole
 
 
 def marked(schema: Any) -> bool:
@@ -49,6 +49,8 @@ def _below(key: str, schema: Mapping[str, Any]) -> str | None:
             found = follow(inner)
             if name == key and path:
                 return f"{path}{name}"
+            if name == "configRef":
+                continue
             items = found.get("items")
             rest.append((follow(items), f"{path}{name}[].") if items else (found, f"{path}{name}."))
     return None
@@ -65,7 +67,7 @@ def _homes() -> Mapping[str, str]:
             if marked(inner):
                 continue
             homes.setdefault(name, path + name)
-            found = follow(inner)
+            found = follow(inner) if name != "configRef" else {}
             items = found.get("items")
             rest.append((follow(items), f"{path}{name}[].") if items else (found, f"{path}{name}."))
     return homes
@@ -116,3 +118,13 @@ def in_secret(at: Pointer) -> bool:
     """Say whether a place is a SecretRef or inside one."""
     plain = general(at)
     return any((field(plain[:n]) or {}).get("x-aigw-secret") for n in range(len(plain) + 1))
+
+
+@cache
+def _merged(at: Pointer) -> bool:
+    return at[:1] == ("spec",) and not any(replaced_whole(field(at[:n]) or {}) for n in range(len(at)))
+
+
+def mergeable(at: Pointer) -> bool:
+    """Say whether what stands at a place is merged by itself, and not replaced together with what it stands in."""
+    return len(at) > 1 and _merged(general(at))

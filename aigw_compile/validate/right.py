@@ -30,6 +30,7 @@ SHORT: Mapping[str, str] = {
     "gatewayRef": "name",
     "hashicorp": "address",
     "operations": "port",
+    "configRef": "name",
 }
 """Field that takes a map -> the field in it that a bare value was probably meant for."""
 
@@ -294,6 +295,11 @@ FORMS = {
     "hostname": ("is no host name", hostname),
     "path": ("is no path", path),
     "a DNS label": ("is not a DNS label", label),
+    "relative path": (
+        "is no relative path",
+        lambda _: "a path from the folder of this file, such as ../platform/base.yaml",
+    ),
+    "digest": ("is no digest", lambda _: "sha256: and 64 digits of 0-9a-f, as `aigw-compile pin` writes it"),
     "a name without spaces": ("is not a name without spaces", plain_name),
 }
 """Unit or form of a field -> what to say of a value that is none, and what would be right."""
@@ -331,6 +337,8 @@ def shape(key: str, value: Json, wanted: list[str], schema: Mapping[str, Any], q
             first = next(iter(value))
             return f"write a list whose items have a name: `- name: {first if first.isidentifier() else 'NAME'}`"
         return f"put it in a list: {key}: [{{...}}]"
+    if "array" in wanted and "object" in wanted and scalar:
+        return f"write {key}: {{{SHORT[key]}: {flow(value)}}}"
     if "array" in wanted and scalar and schema.get("x-kubernetes-list-type") != "map":
         return f"write a list: [{shown(value)}]"
     if "object" in wanted and isinstance(value, list) and key:

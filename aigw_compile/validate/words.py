@@ -42,9 +42,7 @@ def _unknown(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Ite
         likely = next((w for w in (MISPLACED.get(key), SYNONYMS.get(key)) if w in usable), None)
         likely = likely or (None if key in MISPLACED else _near(key, usable))
         word = "this key" if looks_secret(key) else f"`{_clipped(key)}`"
-        if key == "$patch":
-            yield _error("AIG1009", "`$patch` is not in this version yet", (*at, key), "write the result", on_key=True)
-        elif likely:
+        if likely:
             message = f'{word} is no field of {where(at, data)}; did you mean "{likely}"?'
             yield _error("AIG1001", message, (*at, key), on_key=True)
         elif schema.get("x-aigw-secret") and inside is None:  # {apiKey: {hunter2}}: the key may be the credential
@@ -180,11 +178,6 @@ def _no_word(at: Pointer, value: Json, options: tuple[str, ...]) -> Diagnostic:
 
 
 def _head(at: Pointer, value: Json, options: tuple[str, ...]) -> Iterator[Diagnostic]:
-    if value == "AIGatewayConfig":
-        yield _error(
-            "AIG1009", "parts (kind AIGatewayConfig) are not in this version yet", at, "write it into the gateway"
-        )
-        return
     yield _error("AIG1012", f"unknown {at[0]} {shown(value)}", at, f"write `{at[0]}: {options[0]}`")
 
 

@@ -76,7 +76,7 @@ class Named:
 
     def _theirs(self, part: Part, layer: Layer) -> bool:
         """Say whether a layer is a part's own: a reference that its own parts write is theirs, whoever brings them in."""
-        return layer.part in self._layering.library.own(part) or self._layering.free(part, layer)
+        return layer.part in self._layering.library.closure(part) or self._layering.free(part, layer)
 
     def _secret(self, part: Part, mount: Mount, at: Pointer) -> None:
         patterns = ", ".join(shown(dict(p)) for p in part.contract.secrets or ()) or "none"
