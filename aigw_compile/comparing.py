@@ -83,8 +83,8 @@ def _outputs(path: Path) -> Sides:
     """The side that output folders hold: OUTPUT, OUTPUT/<gateway> or OUTPUT/<gateway>/<target>."""
     gateways: dict[str, Side] = {}
     sources: dict[str, Source] = {}
-    pattern = f"**/{write.SPEC}"
-    for spec in sorted(path.glob(pattern)) if path.is_dir() else ():
+    # No deeper: a folder of specs may have the output folder below it, and is no output for that.
+    for spec in sorted(spec for above in ("", "*/", "*/*/") for spec in path.glob(f"{above}{write.SPEC}")):
         folder = spec.parent
         if folder.name not in TARGETS:
             continue

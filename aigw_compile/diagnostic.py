@@ -59,6 +59,8 @@ class Diagnostic(NamedTuple):
     """`at` as people write it, `models[chat].targets[backup]`; filled in together with `span`."""
     veiled: bool = False
     """It stands at a place that a part hides: neither its words nor the line that it is about are shown."""
+    plain: str = ""
+    """What may be said of it even then: words in which no value of the document can stand."""
 
 
 def failed(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -48,7 +48,7 @@ def codes() -> Mapping[str, tuple[str, str, str]]:
 
 def title(code: str) -> str:
     """Return what a code is about, in a few words."""
-    return codes().get(code, ("", "a finding", ""))[1]
+    return codes().get(code, ("", "a finding", ""))[1].removesuffix(".")
 
 
 @cache

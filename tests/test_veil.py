@@ -237,7 +237,7 @@ a.yaml:5:58: error AIG1005 no duration
  5 |   policies: {promptGuard: ****************, cache: {ttl: 5mm}}
    |                                                          ^^^
 
-a.yaml:8:13: error AIG1004 not one of the allowed values (at a place that a part hides)
+a.yaml:8:13: error AIG1004 not one of the allowed values (at vaults, which a part hides)
 
 2 errors in 1 file
 """

@@ -71,15 +71,18 @@ def _once(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 def _titled(findings: list[Diagnostic]) -> list[Diagnostic]:
-    """Say what a finding at a hidden place is about: the title of its code."""
-    if not any(d.message == NOT_SHOWN for d in findings):
+    """Say what findings at hidden places are about: what their makers left to say, or else the title of the code."""
+    if not any(d.veiled for d in findings):
         return findings
     from aigw_compile.explain import title
 
-    return [
-        d._replace(message=f"{title(d.code)} (at a place that a part hides)") if d.message == NOT_SHOWN else d
-        for d in findings
-    ]
+    def told(d: Diagnostic) -> Diagnostic:
+        if not d.veiled or d.message not in (NOT_SHOWN, d.plain):
+            return d
+        where = f"at {d.place}, which a part hides" if d.place else "at a place that a part hides"
+        return d._replace(message=f"{d.plain or title(d.code)} ({where})")
+
+    return [*map(told, findings)]
 
 
 def _order(d: Diagnostic) -> tuple[Any, ...]:

@@ -40,4 +40,4 @@ def overlaps(span: Span, others: Sequence[Span]) -> bool:
 
 def bare(diagnostic: Diagnostic) -> Diagnostic:
     """Return a finding that says its code and its place in the file, and no word of what stands there."""
-    return diagnostic._replace(message=NOT_SHOWN, at=(), hint="", related=(), place="", veiled=True)
+    return diagnostic._replace(message=diagnostic.plain or NOT_SHOWN, at=(), hint="", related=(), place="", veiled=True)

@@ -26,6 +26,7 @@ _PIECES: Final = re.compile(r"[^\s\"'`()<>{}\[\],;|\\*?^$=&#]+")
 _INNER: Final = re.compile(r"(?=([^/@]+))[^/:@]+")
 # What reads like a name of something: a digit in it, something that joins two words, or capitals within a word.
 _TELLING: Final = re.compile(r"[0-9]|\w[._@/:%+-]\w|[a-z][A-Z]|[A-Z]{3}")
+_JOINED: Final = re.compile(r"[._@/:%+-]+")
 _CUT: Final = re.compile(r"\.\.\.|\u2026")
 _MEANT: Final = re.compile(r'did you mean "?\*\*\*"?\? *')
 _KNOWN: Final = re.compile(r"known: [^)]*")
@@ -197,7 +198,7 @@ def _forms(value: str | float, *, inner: bool) -> Iterator[str]:
     for piece in _PIECES.findall(value) if inner else ():
         inside = [part for m in _INNER.finditer(piece) for part in m.group(0, 1)] if "/" in piece else []
         for word in {word.strip(".:/-@") for word in (piece, *inside)}:
-            if len(word) > SHORTEST and _TELLING.search(word):
+            if len(word) > SHORTEST and _TELLING.search(word) and not words().issuperset(_JOINED.split(word)):
                 yield word
 
 

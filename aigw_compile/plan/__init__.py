@@ -155,22 +155,23 @@ def _truncated(at: Pointer, row: str, path: str) -> Pointer:
 
 _SEVERITY = {Support.PARTIAL: Severity.WARNING, Support.OUTSIDE: Severity.HINT, Support.NONE: Severity.ERROR}
 _SAYS = {
-    Support.PARTIAL: "{target} does {title} differently: {note}",
-    Support.OUTSIDE: "{target} has no place for {title}: {note}",
-    Support.NONE: "{target} cannot do {title}: {note}",
+    Support.PARTIAL: "{target} does {title} differently",
+    Support.OUTSIDE: "{target} has no place for {title}",
+    Support.NONE: "{target} cannot do {title}",
 }
 
 
 def _finding(facts: TargetFacts, loss: Loss) -> Diagnostic:
     capability = loss.capability
     severity = Severity.ERROR if loss.security else _SEVERITY[capability.support]
-    message = _SAYS[capability.support].format(target=facts.title, title=loss.feature.title, note=capability.note)
+    plain = _SAYS[capability.support].format(target=facts.title, title=loss.feature.title)
     hints = [f"nearest: {capability.nearest}"] if capability.nearest else []
     if severity is not Severity.HINT:
         key = "acceptSecurity" if loss.security else "accept"
         entry = f'{{code: {loss.feature.code}, at: "{loss.place}", reason: ...}}'
         hints.append(f"to accept it, add to targets.{facts.name}.{key} in aigw-compile.yaml: {entry}")
-    return Diagnostic(loss.feature.code, severity, message, loss.at, "; ".join(hints))
+    message = f"{plain}: {capability.note}"
+    return Diagnostic(loss.feature.code, severity, message, loss.at, "; ".join(hints), plain=plain)
 
 
 def matrix(facts: Iterable[TargetFacts]) -> Iterator[tuple[Feature, tuple[Capability, ...]]]:

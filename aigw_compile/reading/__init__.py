@@ -48,6 +48,11 @@ class Opened(NamedTuple):
     part_diagnostics: Mapping[str, tuple[Diagnostic, ...]] = {}
     """File -> what is wrong with a file that nobody asked for, and that is read for its parts alone."""
 
+    @property
+    def folder(self) -> str:
+        """The project's root as the names of files show it; "" where they are relative to it."""
+        return self.project.root.relative_to(self.shown_from).as_posix().removeprefix(".")
+
 
 def open_projects(arguments: Sequence[Path]) -> list[Opened]:
     """Read everything below the arguments: one project, or several where a folder without a project file holds some.

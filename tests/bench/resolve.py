@@ -89,7 +89,8 @@ def main() -> None:
         spec = found.source.data["spec"]
         assert isinstance(spec, dict)
         models = spec["models"]
-        assert isinstance(models, list) and len(models) == PARTS * MODELS
+        assert isinstance(models, list)
+        assert len(models) == PARTS * MODELS
         assert not found.diagnostics, found.diagnostics[:3]
         ours, theirs = _seconds(resolving), _seconds(reading)
         shape = "each also sets a field of the models of the one before" if overlap else "each with models of its own"
