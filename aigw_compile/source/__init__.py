@@ -22,10 +22,11 @@ __all__ = ["CODES", "LARGEST", "Source", "display", "load", "parse"]
 class _File:
     """One file's text, and its places as soon as somebody asks for one."""
 
-    __slots__ = ("_places", "text")
+    __slots__ = ("_places", "size", "text")
 
     def __init__(self, text: Text) -> None:
         self.text = text
+        self.size = 0
         self._places: list[Place] | None = None
 
     def span(self, index: int, pointer: Pointer, on_key: bool) -> Span:
@@ -69,6 +70,11 @@ class Source:
     def text(self) -> str:
         """The text of the whole file, as spans count it (without a byte order mark)."""
         return self._file.text.content
+
+    @property
+    def size(self) -> int:
+        """How many keys and values the whole file holds, aliases written out."""
+        return self._file.size
 
     def span(self, pointer: Pointer, *, on_key: bool = False) -> Span:
         """Return where the value at `pointer` stands, or its key.
@@ -145,6 +151,7 @@ def parse(raw: bytes | str, file: str) -> tuple[list[Source], list[Diagnostic]]:
     except walk.TooManyDocuments as many:
         message = f"more than {walk.MOST_DOCUMENTS:,} documents in one file"
         found.append(text.finding("AIG0021", message, many.index, many.index + 3, "split the file"))
+    held.size = one.size
     return sources, without_words(sorted(found, key=_order), text)
 
 
