@@ -24,6 +24,7 @@ def unseen(layering: Layering) -> Told:
         walk.go([walk.top], layering.root, layering.shape, "")
         if tell.refused:
             layering.drop(tell.refused)
+            tell.refused.clear()
     return tell
 
 
