@@ -11,7 +11,7 @@ import pytest
 
 from aigw_compile.schema import document_schema, follow
 from tests.editor.server import Server, running
-from tests.support import EXAMPLES, ROOT
+from tests.support import ROOT, WITHOUT_PARTS
 
 SCHEMA = document_schema()
 
@@ -128,7 +128,7 @@ def test_hover(server: Server, word: str, wanted: str) -> None:
     assert wanted.lower() in str(answer["contents"]).lower()
 
 
-@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", WITHOUT_PARTS, ids=lambda folder: folder.name)
 def test_examples_are_clean_in_an_editor(server: Server, folder: Path) -> None:
     uri = opened(server, (folder / "gateway.yaml").read_text("utf-8"), f"{folder.name}.yaml")
     assert server.diagnostics(uri) == []

@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean, named, value_at
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, Span, did_you_mean, named, value_at
 from aigw_compile.mask import veil
-from aigw_compile.project import Project
+from aigw_compile.project import Project, Require
 from aigw_compile.resolve.advice import advice
-from aigw_compile.resolve.bind import Binding, unseen
+from aigw_compile.resolve.bind import Binding, Told, unseen
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
 from aigw_compile.resolve.merged import Layering, Merged, Mount
-from aigw_compile.resolve.parts import CONFIG, Library, Part, nested
+from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested
 from aigw_compile.resolve.paths import Path, matches, places
 from aigw_compile.resolve.shapes import PLACES
 from aigw_compile.resolve.survey import survey
@@ -29,17 +29,19 @@ __all__ = [
     "Library",
     "Merged",
     "Part",
+    "Ref",
     "Resolved",
     "blamed",
     "bound",
     "digest",
     "hidden",
     "key_of",
-    "of_parts",
+    "nested",
     "own_findings",
     "required",
     "resolve",
     "resolve_part",
+    "taken_from",
 ]
 
 
@@ -52,6 +54,8 @@ class Resolved(NamedTuple):
     parts: tuple[Part, ...]
     """Every part that it is made from."""
     mounts: tuple[Mount, ...]
+    refused: tuple[Span, ...] = ()
+    """Texts of which nothing but the diagnostics is to be said: more would tell what a part hides."""
 
     @property
     def layered(self) -> bool:
@@ -91,30 +95,29 @@ def resolve_part(part: Part, library: Library) -> Resolved:
     return _resolved(Merged(part.source, layering, CONFIG, whole), layering, told, None)
 
 
-def _refused(layering: Layering) -> list[Diagnostic]:
+def _refused(layering: Layering) -> Told:
     """Say what contracts refuse, and take it out, so that nothing is said of what would follow from it."""
     told = unseen(layering)
     Binding(layering, layering.mounts(), told)
-    if told.refused:
-        layering.drop(told.refused)
-    return told.findings
+    layering.drop(told.taken)
+    return told
 
 
-def _resolved(source: Merged, layering: Layering, told: list[Diagnostic], constrains: Merged | None) -> Resolved:
+def _resolved(source: Merged, layering: Layering, told: Told, constrains: Merged | None) -> Resolved:
     mounts = layering.mounts()
     parts = tuple(dict.fromkeys(m.layer.part for m in mounts if m.layer.part is not None))
     bare = Resolved(source, (), parts, tuple(mounts))
     source.veil = veil(source.data, hidden(bare))
-    found = [*layering.findings, *told]
+    found = [*layering.findings, *told.findings]
     if constrains is not None:
         found += map(source.locate, constrained(constrains, mounts))
-    return bare._replace(diagnostics=tuple(found))
+    return bare._replace(diagnostics=tuple(found), refused=tuple(told.refused))
 
 
 def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator[Diagnostic]:
     """Yield what is to be said of a part's references and contract, with its places."""
     pinned = pins([*part.refs, *part.inner], part.source, library, frozen)
-    about = (*_friends(part, library), *_vaults(part, library), *advice(part))
+    about = (*_friends(part, library), *_vaults(part, library), *advice(part, library.line(part)))
     for found in (*part.diagnostics, *library.found(part), *pinned, *about):
         yield part.source.locate(found)
     yield from (found for twin, found in library_findings(library) if twin is part or twin.name == part.name)
@@ -124,11 +127,10 @@ def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:
     for friend in part.contract.friends:
         if library.friend(friend) is None:
             message = f'no part "{friend.name}" is in this project'
-            near = did_you_mean(friend.name, library.parts)
+            hint = f"{did_you_mean(friend.name, library.parts)}; whoever made a part of that name would be the friend"
             if friend.name in library.parts:
                 message = f'the part "{friend.name}" does not stand in {friend.path}'
-                near = f"it stands in {library.parts[friend.name].source.file}"
-            hint = f"{near}; whoever made a part of that name would be the friend"
+                hint = "move it there, or mend the path"
             yield Diagnostic("AIG2032", Severity.ERROR, message, friend.at, hint)
 
 
@@ -166,9 +168,17 @@ def required(source: Source, resolved: Resolved, project: Project, library: Libr
         if one.covers(library.file(source)) and not made_from:
             where = f" in {one.at}" if one.at else ""
             message = f'gateways in {one.path} must refer to the part "{one.name}"{where}'
-            hint = f"write configRef: [{{name: {one.name}}}] at the top of spec"
+            led = [p.name for p in library.parts.values() if _leads_to(one, p, source, library)]
+            hint = f"write configRef: {{name: {led[0] if led else one.name}}} at the top of spec"
+            hint += f"; these lead to it: {', '.join(led)}" if len(led) > 1 else ""
             at: Pointer = ("spec", "configRef") if "configRef" in _spec(source) else ("spec",)
             yield source.locate(Diagnostic("AIG2011", Severity.ERROR, message, at, hint, (), True))
+
+
+def _leads_to(one: Require, part: Part, source: Source, library: Library) -> bool:
+    """Say whether a document that refers to a part, as it may, is made from what is required."""
+    usable = part.type == "AIGateway" and library.may_refer(part, source)
+    return usable and any(one.takes(p.name, library.file(p.source)) for p in library.line(part))
 
 
 def _spec(source: Source) -> dict[str, Json]:
@@ -209,10 +219,14 @@ def bound(source: Source, at: Pointer) -> Iterator[tuple[str, Part, Pointer]]:
                     yield word, part, place
 
 
-def of_parts(source: Source, at: Pointer) -> bool:
-    """Say whether all that stands at a place comes from parts."""
-    found = source.stack(at) if isinstance(source, Merged) else None
-    return bool(found and found[0]) and all(entry.layer.part for entry in found[0])  # type: ignore[index]
+def taken_from(at: Pointer, resolved: Resolved) -> bool:
+    """Say whether a layer has something at a place, or right above, that was not merged: who knows what would be right then."""
+    source = resolved.source
+    if not isinstance(source, Merged) or not source.layering.taken:
+        return False
+    broken = {(layer, place[:-1]) for layer, place in source.layering.taken}
+    stacks = [found[0] for found in (source.stack(at), source.stack(at[:-1])) if found]
+    return any((entry.layer, entry.at) in broken for stack in stacks for entry in stack)
 
 
 def blamed(finding: Diagnostic, resolved: Resolved) -> Diagnostic:

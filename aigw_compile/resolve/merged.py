@@ -43,6 +43,8 @@ class Layering:
         self.findings: list[Diagnostic] = []
         """About the configRefs of the document itself and of those that it reaches; with their places."""
         self._expansions: dict[tuple[int, Pointer], Stack] = {}
+        self.taken: set[tuple[Layer, Pointer]] = set()
+        """What is not merged, since its layer may not set it."""
         self._size = 0
         self._free: dict[tuple[Part, Layer], bool] = {}
         self._at = at
@@ -122,6 +124,10 @@ class Layering:
 
     def drop(self, places: list[tuple[Layer, Pointer]]) -> None:
         """Take places out of what their layers have, as if nobody had written them."""
+        places = [place for place in places if place not in self.taken]
+        self.taken.update(places)
+        if not places:
+            return
         of: dict[int, list[Pointer]] = {}
         for layer, at in places:
             layer.plain = False

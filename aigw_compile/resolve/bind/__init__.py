@@ -211,4 +211,4 @@ def _holds(value: Json, shape: Shape, whole: bool) -> bool:
     return bool(value.keys() - {"name", PATCH, "configRef"}) if whole else any(True for _ in secrets_in(value, shape))
 
 
-__all__ = ["Binding", "unseen"]
+__all__ = ["Binding", "Told", "unseen"]
