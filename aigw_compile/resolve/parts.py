@@ -257,9 +257,9 @@ class Library:
 
     def friend(self, friend: Any) -> Part | None:
         """Return the part that a friend is, or None if there is no such part at that place."""
-        found = self.parts.get(friend.name)
-        at_home = found is not None and (not friend.path or glob(friend.path)(self.file(found.source)))
-        return found if at_home else None
+        known = self.parts.get(friend.name)
+        named = [known, *(twin for twin, first in self.twins if first is known)] if known else []
+        return next((p for p in named if not friend.path or glob(friend.path)(self.file(p.source))), None)
 
     # --- what is wrong
 
