@@ -94,9 +94,7 @@ class Reuse:
             found = [*self._unread.get(part.source.file, ())]
             found += map(part.source.locate, validate_part(part.source.data))
             found += levelled(own_findings(part, self.library, self._frozen), self._project)
-            twins = [p for two in self.library.twins if part in two for p in two if p is not part]
             found += [d for own in resolved.parts for d in self.part(own).said]
-            found += [d for twin in twins for d in self.part(twin).said if d.code == "AIG2009"]
             said = outside([*found, *news(resolved.diagnostics, found)], [resolved.source])
             self._parts[part] = Whole(resolved.source, tuple(said), resolved)
         return self._parts[part]

@@ -125,6 +125,7 @@ def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator
     )
     for found in (*part.diagnostics, *library.found(part), *pinned, *about):
         yield part.source.locate(found)
+    yield from _twins(part, library)
 
 
 def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:
@@ -155,14 +156,15 @@ def _list(part: Part, at: Pointer) -> list[Json]:
 
 
 def _twins(part: Part, library: Library) -> Iterator[Diagnostic]:
-    """Yield that two parts have one name, at this one and, when it is that one's turn, at the other."""
+    """Yield that two parts have one name, at each of them."""
     for two in library.twins:
-        if part in two:
-            span = two[part is two[0]].source.span(("metadata", "name"))
+        for one, other in (two, two[::-1]) if part in two else ():
+            span = other.source.span(("metadata", "name"))
             message = f'another part named "{part.name}" stands in {span.file}:{span.line}'
             related = (Related("the other one", (), span),)
             hint = "names of parts are unique in a project: give the newer one another"
-            yield Diagnostic("AIG2009", Severity.ERROR, message, ("metadata", "name"), hint, related)
+            found = Diagnostic("AIG2009", Severity.ERROR, message, ("metadata", "name"), hint, related)
+            yield one.source.locate(found)
 
 
 def required(source: Source, resolved: Resolved, project: Project, library: Library) -> Iterator[Diagnostic]:
