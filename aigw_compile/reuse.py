@@ -17,6 +17,7 @@ from aigw_compile.resolve import (
     required,
     resolve,
     resolve_part,
+    taken_from,
 )
 from aigw_compile.source import Source
 from aigw_compile.validate import validate_layer, validate_part
@@ -46,7 +47,8 @@ class Whole(NamedTuple):
 
     def told(self, findings: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Return what else there is to say, about the whole: with its places, to whoever can mend it, each thing once."""
-        located = (self.source.locate(blamed(d, self.resolved)) for d in findings)
+        own = (d for d in findings if not taken_from(d.at, self.resolved))
+        located = (self.source.locate(blamed(d, self.resolved)) for d in own)
         return [*news((d for d in located if not self._beside(d)), self.said)]
 
     def _beside(self, finding: Diagnostic) -> bool:
