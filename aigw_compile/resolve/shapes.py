@@ -112,7 +112,9 @@ def document() -> Shape:
 
 @cache
 def of_type(name: str) -> Shape:
-    """Return the shape of a type that parts can be `for`."""
+    """Return the shape of a type that parts can be `for`; NOTHING for any other word."""
+    if name not in PLACES:
+        return NOTHING
     shape = document()
     for step in PLACES[name]:
         shape = shape.step(step)
