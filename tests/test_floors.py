@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"policies", "target", "project"}),
     frozenset({"plan", "rules", "validate", "lower", "prune", "secretfiles"}),
     frozenset({"meaning", "kongblocks", "resolve"}),
-    frozenset({"diff", "reuse"}),
+    frozenset({"diff", "reuse", "view"}),
     frozenset({"emitters", "render", "verify", "write", "reading"}),
     frozenset({"compiler"}),
     frozenset({"comparing", "explain", "pinning"}),
