@@ -92,7 +92,8 @@ class Reuse:
             found = [*self._unread.get(part.source.file, ())]
             found += map(part.source.locate, validate_part(part.source.data))
             found += levelled(own_findings(part, self.library, self._frozen), self._project)
-            found += [d for own in resolved.parts for d in self.part(own).said]
+            twins = [p for two in self.library.twins if part in two for p in two if p is not part]
+            found += [d for own in (*resolved.parts, *twins) for d in self.part(own).said]
             said = outside([*found, *news(resolved.diagnostics, found)], [resolved.source])
             self._parts[part] = Whole(resolved.source, tuple(said), resolved)
         return self._parts[part]

@@ -107,10 +107,14 @@ def _resolved(source: Merged, layering: Layering, constrains: Merged | None) -> 
 def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator[Diagnostic]:
     """Yield what is to be said of a part's references and contract, with its places."""
     pinned = pins([*part.refs, *part.inner], part.source, library, frozen)
-    about = (*_friends(part, library), *_vaults(part, library), *advice(part, library.line(part)))
+    about = (
+        *_twins(part, library),
+        *_friends(part, library),
+        *_vaults(part, library),
+        *advice(part, library.line(part)),
+    )
     for found in (*part.diagnostics, *library.found(part), *pinned, *about):
         yield part.source.locate(found)
-    yield from (found for twin, found in library_findings(library) if twin is part or twin.name == part.name)
 
 
 def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:
@@ -140,15 +144,15 @@ def _list(part: Part, at: Pointer) -> list[Json]:
     return found if isinstance(found, list) else []
 
 
-def library_findings(library: Library) -> Iterator[tuple[Part, Diagnostic]]:
-    """Yield what is wrong between parts: two of one name. With its place, and the part that it is about."""
-    for part, first in library.twins:
-        span = first.source.span(("metadata", "name"))
-        message = f'a part named "{part.name}" stands in {span.file}:{span.line} already'
-        related = (Related("the first one", (), span),)
-        hint = "names of parts are unique in a project: give this one another"
-        found = Diagnostic("AIG2009", Severity.ERROR, message, ("metadata", "name"), hint, related)
-        yield part, part.source.locate(found)
+def _twins(part: Part, library: Library) -> Iterator[Diagnostic]:
+    """Yield that two parts have one name, at this one and, when it is that one's turn, at the other."""
+    for two in library.twins:
+        if part in two:
+            span = two[part is two[0]].source.span(("metadata", "name"))
+            message = f'another part named "{part.name}" stands in {span.file}:{span.line}'
+            related = (Related("the other one", (), span),)
+            hint = "names of parts are unique in a project: give the newer one another"
+            yield Diagnostic("AIG2009", Severity.ERROR, message, ("metadata", "name"), hint, related)
 
 
 def required(source: Source, resolved: Resolved, project: Project, library: Library) -> Iterator[Diagnostic]:
