@@ -58,9 +58,12 @@ class Texts:
         texts = {form for value in hidden for scalar in _scalars(value) for form in _forms(scalar, inner=True)}
         texts = {t for t in texts if _long_enough(t) and t not in words()}
         scalars = {scalar for value in visible for scalar in _scalars(value)}
-        seen = {form for scalar in scalars for form in _forms(scalar, inner=False)}
+        seen = {str(scalar) for scalar in scalars}
+        for scalar in scalars:  # numbers and durations are written in several ways; all other texts as they are
+            if not isinstance(scalar, str) or scalar[:1].isdecimal():
+                seen.update(_forms(scalar, inner=False))
         rest = cls(texts - seen)
-        inside = {text for scalar in scalars if isinstance(scalar, str) for _, text in rest._found(scalar, every=True)}
+        inside = {text for scalar in scalars if isinstance(scalar, str) for text in rest._inside(scalar)}
         return cls(texts - seen - inside, seen)
 
     def masked(self, message: str) -> str:
@@ -95,6 +98,12 @@ class Texts:
                     if not every:
                         break
 
+    def _inside(self, scalar: str) -> list[str]:
+        """The texts that a visible one holds."""
+        if self._by_head.keys().isdisjoint(_TOKEN.findall(scalar)):
+            return []
+        return [text for _, text in self._found(scalar, every=True)]
+
     def _without_cut(self, message: str) -> str:
         """Mask the beginning of a text that the message cuts off with `...`."""
         for cut in reversed([*_CUT.finditer(message)]):
@@ -119,7 +128,9 @@ def of_hidden(data: Json, hidden: Collection[Pointer]) -> Texts:
     """Return the texts that would give away what stands at hidden places of a document."""
     values: list[Json] = []
     seen: list[Json] = []
-    _split(data, (), frozenset(hidden), values, seen)
+    places = frozenset(hidden)
+    above = frozenset(at[:n] for at in places for n in range(len(at)))
+    _split(data, (), places, above, values, seen)
     return Texts.of(values, seen)
 
 
@@ -140,23 +151,30 @@ def words() -> frozenset[str]:
     return frozenset(found)
 
 
-def _split(value: Json, at: Pointer, hidden: frozenset[Pointer], values: list[Json], seen: list[Json]) -> None:
-    """Part a document in what is hidden and what is seen: scalars, keys, and hidden values as a whole."""
+def _split(
+    value: Json,
+    at: Pointer,
+    hidden: frozenset[Pointer],
+    above: frozenset[Pointer],
+    values: list[Json],
+    seen: list[Json],
+) -> None:
+    """Part a document in what is hidden and what is seen: values as large as can be, and keys."""
     if at in hidden:
         values.append(value)
         if at and isinstance(at[-1], str):
             values.append(at[-1])
+    elif at not in above:
+        seen.append(value)
     elif isinstance(value, dict):
         seen += [key for key in value if (*at, key) not in hidden]
         if "targets" in at[-2:-1] and "name" not in value and any((*at, k) in hidden for k in ("provider", "model")):
             values += _derived(value)
         for key, inner in value.items():
-            _split(inner, (*at, key), hidden, values, seen)
+            _split(inner, (*at, key), hidden, above, values, seen)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            _split(inner, (*at, index), hidden, values, seen)
-    else:
-        seen.append(value)
+            _split(inner, (*at, index), hidden, above, values, seen)
 
 
 def _derived(target: dict[str, Json]) -> Iterator[str]:
@@ -166,17 +184,19 @@ def _derived(target: dict[str, Json]) -> Iterator[str]:
 
 
 def _scalars(value: Json) -> Iterator[str | int | float]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield key
-            yield from _scalars(inner)
-        if "name" not in value:
-            yield from _derived(value)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _scalars(inner)
-    elif value is not None and not isinstance(value, bool):
-        yield value
+    """Yield every key and scalar in a value, and the names that are derived in it."""
+    rest = [value]
+    while rest:
+        found = rest.pop()
+        if isinstance(found, dict):
+            yield from found
+            rest += found.values()
+            if "name" not in found:
+                yield from _derived(found)
+        elif isinstance(found, list):
+            rest += found
+        elif found is not None and not isinstance(found, bool):
+            yield found
 
 
 def _forms(value: str | float, *, inner: bool) -> Iterator[str]:
