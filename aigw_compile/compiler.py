@@ -2,6 +2,7 @@
 
     open_project  arguments -> a root, a project file, documents with a place for every key and value     reading, source
     check         document -> resolve -> validate -> rules -> lower -> rules -> ir.Gateway                no target known
+                  (with the parts that it refers to, where it does: reuse, resolve)
     build         ir.Gateway + a target's facts -> plan -> emit -> verify -> documents                    nothing written
     compare       what stood there before x what was built -> diff                                        meaning, target
 
@@ -16,28 +17,29 @@ from typing import TYPE_CHECKING, NamedTuple
 from aigw_compile import ir
 from aigw_compile.diagnostic import Diagnostic, Json, Related, Severity, Span, failed
 from aigw_compile.lower import lower
-from aigw_compile.mask import bare, overlaps
-from aigw_compile.project import Accept, Project, TargetChoice
+from aigw_compile.project import Accept, Project, TargetChoice, levelled
 from aigw_compile.prune import pruned
 from aigw_compile.reading import Opened, open_project, open_projects
-from aigw_compile.resolve import resolve
 from aigw_compile.rules import dangling, run_data, run_gateway
 from aigw_compile.schema import with_defaults
 from aigw_compile.source import Source, parse
-from aigw_compile.validate import has_refs, validate, validate_layer, validate_part
+from aigw_compile.validate import has_refs, validate
 
 if TYPE_CHECKING:
     from aigw_compile.document import Document
     from aigw_compile.plan import Plan
+    from aigw_compile.resolve import Part
+    from aigw_compile.reuse import Reuse
     from aigw_compile.target import TargetFacts
 
 
 class Checked(NamedTuple):
-    """One document after the first phase. It has a gateway unless a diagnostic is an error."""
+    """One document after the first phase. It has a gateway unless a diagnostic is an error, or it is a part."""
 
     source: Source
     gateway: ir.Gateway | None
     diagnostics: tuple[Diagnostic, ...]
+    part: Part | None = None
 
     @property
     def name(self) -> str:
@@ -56,47 +58,55 @@ class Build(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def check(opened: Opened) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
-    """Check every document of a project; return them, and the findings that belong to none of them."""
-    checked = tuple(check_document(source, opened.project) for source in (*opened.documents, *opened.asked_parts))
-    return checked, (*_outside(opened.diagnostics, checked), *_doubles(checked))
-
-
 def hidden_spans(checked: Iterable[Checked]) -> tuple[Span, ...]:
     """Return the regions of files that parts hide, for whoever shows a line of a file."""
     return tuple(dict.fromkeys(span for one in checked for span in one.source.hidden_spans()))
 
 
-def _outside(findings: Sequence[Diagnostic], checked: Sequence[Checked]) -> Iterator[Diagnostic]:
-    """Leave out of what reading found every word that stands in a hidden region."""
-    hidden = hidden_spans(checked) if findings else ()
-    yield from (bare(d) if d.span and overlaps(d.span, hidden) else d for d in findings)
+def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
+    """Check every document of a project; return them, and the findings that belong to none of them.
+
+    `frozen`: every configRef must name the digest of its part.
+    """
+    reuse: Reuse | None = None
+    parts: tuple[Checked, ...] = ()
+    found = opened.diagnostics
+    if opened.parts or opened.project.require or any(has_refs(source.data) for source in opened.documents):
+        from aigw_compile import reuse as parting
+        from aigw_compile.resolve import Library
+
+        library = Library(opened.parts, opened.links, opened.folder)
+        reuse = parting.Reuse(library, opened.project, frozen=frozen, unread=opened.part_diagnostics)
+        parts = tuple(Checked(w.source, None, w.said, p) for p, w in reuse.parts(opened.asked_parts))
+    gateways = tuple(check_document(source, opened.project, reuse) for source in opened.documents)
+    if reuse:
+        found = tuple(parting.outside(found, [one.source for one in (*gateways, *parts)]))
+    return (*gateways, *parts), (*found, *_doubles(gateways))
 
 
-def check_document(source: Source, project: Project | None = None) -> Checked:
+def check_document(source: Source, project: Project | None = None, reuse: Reuse | None = None) -> Checked:
     """Check one document: everything that can be said about it comes at once, whatever else is wrong."""
-    if pending := [*_unresolved(source)]:
-        return Checked(source, None, tuple(map(source.locate, pending)))
-    source = resolve(source)
+    if reuse is None and (source.is_part or has_refs(source.data)):
+        from aigw_compile.resolve import Library
+        from aigw_compile.reuse import Reuse
+
+        reuse = Reuse(Library([source] if source.is_part else ()), project)
+    if reuse and source.is_part:
+        return next(Checked(w.source, None, w.said, p) for p, w in reuse.parts([source]))
+    whole = reuse.gateway(source) if reuse else None
+    if whole and not whole.complete:
+        return Checked(whole.source, None, whole.said)
+    source, said = (whole.source, whole.said) if whole else (source, ())
     findings = [*validate(source.data), *run_data(source.data)]
     broken = failed(findings)
-    whole = with_defaults(pruned(source.data, findings, _unfit) if broken else source.data)
-    gateway = lower(whole) if isinstance(whole, dict) else None
+    data = with_defaults(pruned(source.data, findings, _unfit) if broken else source.data)
+    gateway = lower(data) if isinstance(data, dict) else None
     if gateway is not None:
         findings += run_gateway(gateway, [d.at for d in findings if d.severity is Severity.ERROR])
-    findings = [*_levelled(findings, project)]
-    good = gateway if not broken and not failed(findings) else None
-    return Checked(source, good, tuple(map(source.locate, findings)))
-
-
-def _unresolved(source: Source) -> Iterator[Diagnostic]:
-    """Yield what can be said of a part, or of a gateway that builds on parts, and that it cannot be merged yet."""
-    if source.data and isinstance(source.data, dict) and source.data.get("kind") == "AIGatewayConfig":
-        yield from validate_part(source.data)
-        yield Diagnostic("AIG1009", Severity.ERROR, "parts are not in this version yet", ("kind",))
-    elif has_refs(source.data):
-        yield from validate_layer(source.data)
-        yield Diagnostic("AIG1009", Severity.ERROR, "`configRef` is not in this version yet", ("spec",))
+    findings = [*levelled(findings, project)]
+    located = whole.told(findings) if whole else [*map(source.locate, findings)]
+    good = gateway if not broken and not failed((*said, *located)) else None
+    return Checked(source, good, (*said, *located))
 
 
 def _unfit(data: Json) -> Iterator[Diagnostic]:
@@ -166,17 +176,6 @@ def unused_accepts(project: Project, source: Source | None, builds: Iterable[Bui
 
 def _speaks(accept: Accept, build: Build) -> bool:
     return accept.target == build.target.name and accept.profile in ("", build.target.profile)
-
-
-def _levelled(findings: Iterable[Diagnostic], project: Project | None) -> Iterator[Diagnostic]:
-    """Apply the project's `rules`: a warning or hint can be switched off or made heavier; an error stays one."""
-    levels = project.rules if project else {}
-    for finding in findings:
-        level = levels.get(finding.code)
-        if level is None or finding.severity is Severity.ERROR:
-            yield finding
-        elif level != "off":
-            yield finding._replace(severity=Severity[level.upper()])
 
 
 def _doubles(checked: Sequence[Checked]) -> Iterator[Diagnostic]:

@@ -8,13 +8,16 @@ from functools import cache
 from textwrap import fill
 from typing import Any
 
-from aigw_compile import diff, reading, source, validate, verify
+from aigw_compile import diff, reading, resolve, validate, verify
+from aigw_compile import source as reader
 from aigw_compile.compiler import Build, Checked
-from aigw_compile.diagnostic import Json, Pointer, named, nearest, value_at
+from aigw_compile.diagnostic import Json, Pointer, Span, named, nearest, value_at
 from aigw_compile.document import lines_of, source_map
 from aigw_compile.mask import HIDDEN, NO_VEIL, STARS, Veil, scrub, shown
+from aigw_compile.resolve import CONFIG, PLACES, Merged, bound, key_of
 from aigw_compile.rules import RULES
 from aigw_compile.schema import field, with_defaults
+from aigw_compile.source import Source
 from aigw_compile.target import TARGETS, Support, TargetFacts, facts, features, manifest
 
 PLAN_CODES: Mapping[str, tuple[str, str, str]] = {
@@ -31,9 +34,9 @@ PLAN_CODES: Mapping[str, tuple[str, str, str]] = {
 def codes() -> Mapping[str, tuple[str, str, str]]:
     """Return every code: (severity, title, page)."""
     table: dict[str, tuple[str, str, str]] = {}
-    for code, (severity, title, page) in source.CODES.items():
+    for code, (severity, title, page) in reader.CODES.items():
         table[code] = (severity.name.lower(), title, page)
-    for own in (reading.CODES, validate.CODES, diff.CODES, verify.CODES, PLAN_CODES):
+    for own in (reading.CODES, validate.CODES, resolve.CODES, diff.CODES, verify.CODES, PLAN_CODES):
         table.update(own)
     for rule in RULES:
         title, _, page = rule.page.partition("\n")
@@ -83,7 +86,9 @@ def pointer_of(text: str, data: Json, hides: Veil = NO_VEIL) -> Pointer | None:
 
     A hidden name or key names nothing, so that nobody can try which there are.
     """
-    at: list[str | int] = [] if text.startswith(("metadata", "spec", "apiVersion", "kind")) or not text else ["spec"]
+    at: list[str | int] = [] if re.match(r"(metadata|spec|apiVersion|kind)\b", text) or not text else ["spec"]
+    if at and isinstance(data, dict) and data.get("kind") == "AIGatewayConfig":
+        at += [] if re.match(r"(for|config|fields|configRef)\b", text) else ["config"]
     for key, bracket in re.findall(r"([^.\[\]]+)|\[([^\]]*)\]", text):
         here = value_at(tuple(at), data)
         if key:
@@ -95,7 +100,7 @@ def pointer_of(text: str, data: Json, hides: Veil = NO_VEIL) -> Pointer | None:
             continue
         if not isinstance(here, list):
             return None
-        by_name = [i for i, item in enumerate(here) if isinstance(item, dict) and item.get("name") == bracket]
+        by_name = [i for i, item in enumerate(here) if bracket and key_of(item) == bracket]
         by_name = [i for i in by_name if not hides.covers((*at, i, "name"))]
         by_number = [int(bracket)] if bracket.isdigit() and int(bracket) < len(here) else []
         if not (by_name or by_number):
@@ -105,17 +110,15 @@ def pointer_of(text: str, data: Json, hides: Veil = NO_VEIL) -> Pointer | None:
 
 
 def explain_place(checked: Checked, builds: list[Build], text: str) -> str | None:
-    """Return what a place in a spec holds, where it was set, its default, and the outputs that it went to."""
-    data, hides = checked.source.data, checked.source.veil
-    at = pointer_of(text, data, hides)
+    """Return what a place in a spec holds, who set it and who lost, its default, and the outputs that it went to."""
+    source = checked.source
+    at = pointer_of(text, source.data, source.veil)
     if at is None:
-        return _default(text, data)
-    span = checked.source.span(at)
-    lines = [
-        f"{hides.named(at) if hides else named(at, data) or 'spec'} = {_value(at, checked)}",
-        f"  set      {span.file}:{span.line}:{span.column}",
-    ]
-    described = field(at)
+        return _default(source, text)
+    hides = source.veil
+    name = hides.named(at) if hides else named(at, source.data)
+    lines = [f"{name or 'spec'} = {_value(at, checked)}", *_set(source, at), *_bound(checked, at)]
+    described = field(_in_gateway(checked, at))
     if described and described.get("description"):
         lines.append(f"  meaning  {described['description']}")
     if described and "default" in described:
@@ -125,16 +128,52 @@ def explain_place(checked: Checked, builds: list[Build], text: str) -> str | Non
     return scrub("\n".join(lines) + "\n")
 
 
+def _set(source: Source, at: Pointer) -> Iterator[str]:
+    """Yield a line for each layer that set a place, the one that won first."""
+    layers = source.layers(at) if isinstance(source, Merged) else []
+    if not layers:
+        span = source.span(at)
+        yield f"  set      {span.file}:{span.line}:{span.column}"
+    for entry, counts in reversed(layers):
+        span = entry.layer.span(entry.at)
+        name = f'"{entry.layer.name}"' if entry.layer.part else "here"
+        # The items of one layer stand elsewhere in the whole, so that what is hidden among them is not known here.
+        told = len(layers) > 1 and not source.veil.around(at)
+        value = source.veil.data(at, entry.value) if told else None
+        what = f"  {value if value == HIDDEN else shown(value)}" if told else ""
+        via = "".join(f", through {s.file}:{s.line}:{s.column}" for s in _chain(span))
+        yield f"  {'set' if counts else 'lost':8} {span.file}:{span.line}:{span.column}  {name}{what}{via}"
+
+
+def _chain(span: Span) -> Iterator[Span]:
+    while span.via:
+        span = span.via
+        yield span
+
+
+def _bound(checked: Checked, at: Pointer) -> Iterator[str]:
+    """Yield a line for each contract that binds a place."""
+    for word, part, place in bound(checked.source, at):
+        span = part.source.span(place)
+        yield f'  {word:8} by "{part.name}", {span.file}:{span.line}:{span.column}'
+
+
+def _in_gateway(checked: Checked, at: Pointer) -> Pointer:
+    """A place in a part's config, as it would be in a gateway: there the language describes it."""
+    here = checked.part and at[:2] == CONFIG and checked.part.type in PLACES
+    return (*PLACES[checked.part.type], *at[2:]) if checked.part and here else at
+
+
 def _value(at: Pointer, checked: Checked) -> str:
     value = checked.source.veil.data(at, value_at(at, checked.source.data))
     return HIDDEN if value == HIDDEN else shown(value, 200)
 
 
-def _default(text: str, data: Json) -> str | None:
+def _default(source: Source, text: str) -> str | None:
     """A place that nobody wrote may still have a default."""
-    whole = with_defaults(data)
+    whole = with_defaults(source.data)
     at = pointer_of(text, whole)
-    if at is None:
+    if at is None or source.veil.covers(at):
         return None
     return f"{named(at, whole)} = {shown(value_at(at, whole), 200)}\n  default  nobody set it\n"
 

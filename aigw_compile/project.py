@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aigw_compile.diagnostic import Pointer
+from aigw_compile.diagnostic import Diagnostic, Pointer, Severity
 
 FILENAME = "aigw-compile.yaml"
 
@@ -198,3 +198,14 @@ def _above(path: Path) -> list[Path]:
             folders = []
         folders.append(folder)
     return folders
+
+
+def levelled(findings: Iterable[Diagnostic], project: Project | None) -> Iterator[Diagnostic]:
+    """Apply the project's `rules`: a warning or hint can be switched off or made heavier; an error stays one."""
+    levels = project.rules if project else {}
+    for finding in findings:
+        level = levels.get(finding.code)
+        if level is None or finding.severity is Severity.ERROR:
+            yield finding
+        elif level != "off":
+            yield finding._replace(severity=Severity[level.upper()])

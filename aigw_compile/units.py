@@ -32,3 +32,14 @@ def derived_name(text: str) -> str:
 def target_name(t: Mapping[str, Any]) -> str:
     """Return the name of a target that has none of its own: from provider and model."""
     return derived_name(f"{t['provider']}-{t['model']}")
+
+
+def key_of(item: object) -> str:
+    """Return the name that an item of a keyed list is known by; a target's may follow from provider and model. "": none."""
+    if not isinstance(item, dict):
+        return ""
+    name = item.get("name")
+    if isinstance(name, str):
+        return name
+    provider, model = item.get("provider"), item.get("model")
+    return derived_name(f"{provider}-{model}") if isinstance(provider, str) and isinstance(model, str) else ""

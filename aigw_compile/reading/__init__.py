@@ -11,7 +11,7 @@ from aigw_compile.diagnostic import Diagnostic
 from aigw_compile.project import FILENAME, Project, root_of
 from aigw_compile.reading.codes import CODES
 from aigw_compile.reading.files import asked, below, projects_below
-from aigw_compile.reading.gather import Files, at_start, is_part, refers
+from aigw_compile.reading.gather import Files, at_start, refers
 from aigw_compile.reading.jail import Place
 from aigw_compile.reading.links import Links, follow_all
 from aigw_compile.reading.projectfile import project_file
@@ -47,6 +47,11 @@ class Opened(NamedTuple):
     """
     part_diagnostics: Mapping[str, tuple[Diagnostic, ...]] = {}
     """File -> what is wrong with a file that nobody asked for, and that is read for its parts alone."""
+
+    @property
+    def folder(self) -> str:
+        """The project's root as the names of files show it; "" where they are relative to it."""
+        return self.project.root.relative_to(self.shown_from).as_posix().removeprefix(".")
 
 
 def open_projects(arguments: Sequence[Path]) -> list[Opened]:
@@ -92,7 +97,7 @@ def open_project(arguments: Sequence[Path], *, without: Sequence[Path] = (), sho
         skipped += 0 if named and file.foreign else file.skipped
     documents = [d for place in mine for d in files.held[place].documents]
     links, reached = Links(), set[Place]()
-    if project.require or any(is_part(d) or refers(d) for d in documents):
+    if project.require or any(d.is_part or refers(d) for d in documents):
         for place, wrong, _ in below(project, [()], left_out):
             if not wrong and place not in files.held:
                 files.read(place, rest=True)
@@ -101,13 +106,13 @@ def open_project(arguments: Sequence[Path], *, without: Sequence[Path] = (), sho
         diagnostics.append(files.full)
     return Opened(
         project,
-        tuple(d for d in documents if not is_part(d)),
+        tuple(d for d in documents if not d.is_part),
         tuple(diagnostics),
         skipped,
         source,
         files.shown_from,
         tuple(d for place in sorted(files.held) for d in files.held[place].parts),
-        tuple(d for d in documents if is_part(d)),
+        tuple(d for d in documents if d.is_part),
         links,
         {
             f.name: f.findings

@@ -43,7 +43,7 @@ class File(NamedTuple):
     @property
     def parts(self) -> tuple[Source, ...]:
         """The parts that stand in it."""
-        return tuple(d for d in self.documents if is_part(d))
+        return tuple(d for d in self.documents if d.is_part)
 
 
 class Files:
@@ -119,11 +119,6 @@ class Files:
         full = Diagnostic("AIG0108", Severity.ERROR, f"{message}; the rest is not read", (), hint)
         self.full = at_start(full, name)
         return File(name, findings=(self.full,), foreign=True, refused=True)
-
-
-def is_part(source: Source) -> bool:
-    """Say whether a document is a part."""
-    return isinstance(source.data, dict) and source.data.get("kind") == PART
 
 
 def at_start(diagnostic: Diagnostic, file: str) -> Diagnostic:

@@ -1,10 +1,217 @@
-"""A document as written to one without any configRef; in this version a configRef answers AIG1009, so nothing is merged yet."""
+"""A document and the parts of its project to the document as it would be without any configRef, and what the parts forbid."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean, named, value_at
+from aigw_compile.mask import veil
+from aigw_compile.project import Project
+from aigw_compile.resolve.advice import advice
+from aigw_compile.resolve.bind import Binding
+from aigw_compile.resolve.codes import CODES
+from aigw_compile.resolve.constrain import constrained
+from aigw_compile.resolve.digests import digest, pins
+from aigw_compile.resolve.merged import Layering, Merged, Mount
+from aigw_compile.resolve.parts import CONFIG, Library, Part, nested
+from aigw_compile.resolve.paths import Path, matches, places
+from aigw_compile.resolve.shapes import PLACES
+from aigw_compile.resolve.survey import survey
 from aigw_compile.source import Source
+from aigw_compile.units import key_of
+
+__all__ = [
+    "CODES",
+    "CONFIG",
+    "PLACES",
+    "Library",
+    "Merged",
+    "Part",
+    "Resolved",
+    "blamed",
+    "bound",
+    "digest",
+    "hidden",
+    "key_of",
+    "own_findings",
+    "required",
+    "resolve",
+    "resolve_part",
+]
 
 
-def resolve(source: Source) -> Source:
-    """Return the source with every configRef merged in. `validate` reports each configRef, so none is lost in silence."""
-    return source
+class Resolved(NamedTuple):
+    """A document with its configRefs resolved. It is `source` itself where it had none."""
+
+    source: Source
+    diagnostics: tuple[Diagnostic, ...]
+    """With their places: about references, contracts and constraints."""
+    parts: tuple[Part, ...]
+    """Every part that it is made from."""
+    mounts: tuple[Mount, ...]
+
+    @property
+    def layered(self) -> bool:
+        """Say whether anything was merged."""
+        return isinstance(self.source, Merged)
+
+
+def refers(data: Json) -> bool:
+    """Say whether a document has a configRef, or a `$patch`, anywhere in its spec."""
+    spec = data.get("spec") if isinstance(data, dict) else None
+    return isinstance(spec, dict) and not survey([spec]).plain
+
+
+def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:
+    """Return a gateway as it would be written without any configRef. Reads nothing but its arguments.
+
+    `frozen`: every reference must name the digest of its part.
+    """
+    data = source.data
+    if not isinstance(data, dict) or not refers(data):
+        return Resolved(source, (), (), ())
+    layering = Layering(library, source, (data["spec"], ("spec",)), None)
+    merged = Merged(source, layering, ("spec",), {**data, "spec": layering.value()})
+    found = _resolved(merged, layering, merged)
+    refs = [ref for _, refs in nested(data["spec"], ("spec",)) for ref in refs]
+    return found._replace(diagnostics=(*found.diagnostics, *pins(refs, source, library, frozen)))
+
+
+def resolve_part(part: Part, library: Library) -> Resolved:
+    """Return a part with what it builds on: its data is that of its type, at ("spec", "config")."""
+    layering = Layering(library, part.source, (part.config, CONFIG), part)
+    data = part.source.data if isinstance(part.source.data, dict) else {}
+    spec = data.get("spec")
+    whole = {**data, "spec": {**(spec if isinstance(spec, dict) else {}), "config": layering.value()}}
+    return _resolved(Merged(part.source, layering, CONFIG, whole), layering, None)
+
+
+def _resolved(source: Merged, layering: Layering, constrains: Merged | None) -> Resolved:
+    mounts = layering.mounts()
+    parts = tuple(dict.fromkeys(m.layer.part for m in mounts if m.layer.part is not None))
+    bare = Resolved(source, (), parts, tuple(mounts))
+    source.veil = veil(source.data, hidden(bare))
+    found = [*layering.findings, *Binding(layering, mounts).findings]
+    if constrains is not None:
+        found += map(source.locate, constrained(constrains, mounts))
+    return bare._replace(diagnostics=tuple(found))
+
+
+def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator[Diagnostic]:
+    """Yield what is to be said of a part's references and contract, with its places."""
+    pinned = pins([*part.refs, *part.inner], part.source, library, frozen)
+    about = (*_friends(part, library), *_vaults(part, library), *advice(part))
+    for found in (*part.diagnostics, *library.found(part), *pinned, *about):
+        yield part.source.locate(found)
+    yield from (found for twin, found in library_findings(library) if twin is part or twin.name == part.name)
+
+
+def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:
+    for friend in part.contract.friends:
+        if library.friend(friend) is None:
+            message = f'no part "{friend.name}" is in this project'
+            if friend.name in library.parts:
+                message = f'the part "{friend.name}" does not stand in {friend.path}'
+            hint = f"{did_you_mean(friend.name, library.parts)}; whoever made a part of that name would be the friend"
+            yield Diagnostic("AIG2032", Severity.ERROR, message, friend.at, hint)
+
+
+def _vaults(part: Part, library: Library) -> Iterator[Diagnostic]:
+    """A vault that the part leaves to others is its own: else somebody could bring one of that name that reads anything."""
+    own = {key_of(vault) for p in library.line(part) for at in places(("vaults",), p.config) for vault in _list(p, at)}
+    for index, pattern in enumerate(part.contract.secrets or ()):
+        name = pattern.get("vault")
+        if isinstance(name, str) and name not in own:
+            message = f'neither this part nor one that it builds on has a vault "{name}"'
+            at = ("spec", "fields", "secrets", index, "vault")
+            yield Diagnostic("AIG2030", Severity.ERROR, message, at, did_you_mean(name, own))
+
+
+def _list(part: Part, at: Pointer) -> list[Json]:
+    found = value_at(at, part.config)
+    return found if isinstance(found, list) else []
+
+
+def library_findings(library: Library) -> Iterator[tuple[Part, Diagnostic]]:
+    """Yield what is wrong between parts: two of one name. With its place, and the part that it is about."""
+    for part, first in library.twins:
+        span = first.source.span(("metadata", "name"))
+        message = f'a part named "{part.name}" stands in {span.file}:{span.line} already'
+        related = (Related("the first one", (), span),)
+        hint = "names of parts are unique in a project: give this one another"
+        found = Diagnostic("AIG2009", Severity.ERROR, message, ("metadata", "name"), hint, related)
+        yield part, part.source.locate(found)
+
+
+def required(source: Source, resolved: Resolved, project: Project, library: Library) -> Iterator[Diagnostic]:
+    """Yield an error for each part that the project requires of a gateway and that it is not made from."""
+    for one in project.require:
+        made_from = any(one.takes(part.name, library.file(part.source)) for part in resolved.parts)
+        if one.covers(library.file(source)) and not made_from:
+            where = f" in {one.at}" if one.at else ""
+            message = f'gateways in {one.path} must refer to the part "{one.name}"{where}'
+            hint = f"write configRef: [{{name: {one.name}}}] at the top of spec"
+            at: Pointer = ("spec", "configRef") if "configRef" in _spec(source) else ("spec",)
+            yield source.locate(Diagnostic("AIG2011", Severity.ERROR, message, at, hint, (), True))
+
+
+def _spec(source: Source) -> dict[str, Json]:
+    spec = source.data.get("spec") if isinstance(source.data, dict) else None
+    return spec if isinstance(spec, dict) else {}
+
+
+def hidden(resolved: Resolved) -> frozenset[Pointer]:
+    """Return every place of the whole that a part hides; what is below one is hidden too."""
+    base: Pointer = CONFIG if resolved.source.is_part else ("spec",)
+    value = value_at(base, resolved.source.data)
+    found: set[Pointer] = set()
+    for path in dict.fromkeys(path for path, _, _ in _hiding(resolved)):
+        found.update(places(path, value, base))
+    return frozenset(found)
+
+
+def _hiding(resolved: Resolved) -> Iterator[tuple[Path, Part, Pointer]]:
+    for mount in resolved.mounts:
+        if part := mount.layer.part:
+            yield from (((*mount.path, *term.path), part, term.at) for term in part.contract.hide)
+
+
+def bound(source: Source, at: Pointer) -> Iterator[tuple[str, Part, Pointer]]:
+    """Yield what contracts say of a place: (hidden, locked, ...; the part; where its contract says so)."""
+    if not isinstance(source, Merged):
+        return
+    base: Pointer = CONFIG if source.is_part else ("spec",)
+    data = value_at(base, source.data)
+    for mount in source.layering.mounts():
+        if part := mount.layer.part:
+            told = part.contract
+            listed = [("hidden", t.path, t.at) for t in told.hide]
+            listed += [("add only" if k.add else "locked", k.path, k.at) for k in told.lock]
+            listed += [("must fit", c.path, c.at) for c in told.constrain]
+            for word, path, place in listed:
+                if at[: len(base)] == base and matches((*mount.path, *path), at[len(base) :], data):
+                    yield word, part, place
+
+
+def blamed(finding: Diagnostic, resolved: Resolved) -> Diagnostic:
+    """Return the finding about the whole, told to whoever can mend it: a missing field may be one that a part hides."""
+    missing = re.match(r"`(\w+)` is missing", finding.message) if finding.code == "AIG1002" else None
+    if missing is None or not isinstance(resolved.source, Merged):
+        return finding
+    place = (*finding.at, missing[1])
+    holding = resolved.source.stack(finding.at)
+    layers = [entry.layer.part for entry in holding[0]] if holding else []
+    for path, part, at in _hiding(resolved):
+        if not matches(path, place[1:], value_at(("spec",), resolved.source.data)):
+            continue
+        exempt = resolved.source.layering.library.exempt(part)
+        if any(layer in exempt for layer in layers):
+            message = f"`{missing[1]}` is required and hidden here, and nobody sets it"
+            hint = f"set it in the config of this part, or do not hide it; {finding.hint}" if finding.hint else ""
+            return part.source.locate(Diagnostic("AIG2026", Severity.ERROR, message, at, hint))
+        message = f'{named(finding.at, resolved.source.data)} cannot be added here: "{part.name}" leaves only some fields open'
+        hint = "change an item that is there already"
+        return Diagnostic("AIG2027", Severity.ERROR, message, finding.at, hint)
+    return finding

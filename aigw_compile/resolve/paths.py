@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Json, Pointer, did_you_mean
 from aigw_compile.schema import follow
+from aigw_compile.units import key_of
 
 
 class Item(NamedTuple):
@@ -131,10 +132,26 @@ def places(path: Path, data: Json, at: Pointer = ()) -> Iterator[Pointer]:
             yield from places(rest, data[step], (*at, step))
     elif isinstance(data, list):
         for index, item in enumerate(data):
-            name = item.get("name") if isinstance(item, dict) else None
-            if step.takes(name):
+            if step.takes(key_of(item)):
                 yield from places(rest, item, (*at, index))
     elif isinstance(data, dict):
         for key, item in data.items():
             if step.takes(key):
                 yield from places(rest, item, (*at, key))
+
+
+def matches(path: Path, pointer: Pointer, data: Json) -> bool:
+    """Say whether a path matches a place of data, which need not be there; what is below a match counts too."""
+    if len(path) > len(pointer):
+        return False
+    for step, here in zip(path, pointer, strict=False):
+        inner_: Json = None
+        if isinstance(data, dict) and isinstance(here, str):
+            inner_ = data.get(here)
+        elif isinstance(data, list) and isinstance(here, int) and here < len(data):
+            inner_ = data[here]
+        name = key_of(inner_) if isinstance(here, int) else here
+        if not (step.takes(name) if isinstance(step, Item) else step == here):
+            return False
+        data = inner_
+    return True

@@ -61,6 +61,11 @@ class Source:
         return f"Source({self.file!r}, {self.index})"
 
     @property
+    def is_part(self) -> bool:
+        """Say whether the document is a part: of kind AIGatewayConfig."""
+        return isinstance(self.data, dict) and self.data.get("kind") == "AIGatewayConfig"
+
+    @property
     def text(self) -> str:
         """The text of the whole file, as spans count it (without a byte order mark)."""
         return self._file.text.content

@@ -1,0 +1,27 @@
+"""What a binding has to say, each thing once, with the place of the layer that it is said to."""
+
+from __future__ import annotations
+
+from aigw_compile.diagnostic import Diagnostic, Pointer, Related, Severity
+from aigw_compile.resolve.layers import Entry
+
+
+class Told:
+    """Findings, in the order in which they came up."""
+
+    def __init__(self) -> None:
+        self.findings: list[Diagnostic] = []
+        self._keys: set[tuple[object, ...]] = set()
+
+    def __call__(
+        self, code: str, message: str, entry: Entry, path: str, hint: str, *related: Related, at: Pointer = ()
+    ) -> None:
+        at = at or entry.at
+        key = (code, id(entry.layer.source), at)
+        if key not in self._keys:
+            self._keys.add(key)
+            severity = Severity.HINT if code == "AIG2021" else Severity.ERROR
+            on_key = isinstance(at[-1], str)
+            span = entry.layer.span(at, on_key=on_key)
+            found = Diagnostic(code, severity, message, (), hint, related, on_key, span, path)
+            self.findings.append(found)

@@ -1,0 +1,196 @@
+"""Layers of one place, weakest first, to the layers one step further: what a configRef brings in, what replaces what is below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from aigw_compile.diagnostic import Json, Pointer, Span
+from aigw_compile.resolve.parts import Part
+from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape
+from aigw_compile.resolve.survey import PATCH
+from aigw_compile.source import Source
+from aigw_compile.units import key_of
+
+
+class Layer:
+    """A document as it was brought in at one place: by the gateway itself, or through a configRef."""
+
+    def __init__(self, source: Source, part: Part | None, by: Layer | None, ref: Pointer, plain: bool) -> None:
+        self.source = source
+        self.part = part
+        """None: the gateway itself."""
+        self.by = by
+        self.ref = ref
+        """The place of the configRef, in the document of `by`."""
+        self.plain = plain
+        """Nothing below its top is a configRef or a `$patch`."""
+
+    @property
+    def name(self) -> str:
+        """The name of the part; "" for the gateway itself."""
+        return self.part.name if self.part else ""
+
+    @cached_property
+    def via(self) -> Span | None:
+        """The configRef through which the layer came, and those through which that one came."""
+        return self.by.source.span(self.ref)._replace(via=self.by.via) if self.by else None
+
+    def span(self, at: Pointer, *, on_key: bool = False) -> Span:
+        """Return where a place of its document stands, with the chain of configRefs."""
+        return self.source.span(at, on_key=on_key)._replace(via=self.via)
+
+
+class Entry(NamedTuple):
+    """What one layer has at a place."""
+
+    layer: Layer
+    value: Json
+    at: Pointer
+    """In the document of the layer."""
+    fresh: bool = False
+    """Replaces everything that is weaker."""
+
+    def step(self, step: str | int) -> Entry:
+        """Return what the layer has one step further, where it has something."""
+        return Entry(self.layer, self.value[step], (*self.at, step))  # type: ignore[index]
+
+
+Stack = list[Entry]
+"""What every layer has at one place, weakest first."""
+Expand = Callable[[Entry, Shape], Stack]
+"""An entry whose object has a configRef to the entries that it stands for."""
+
+
+def expanded(stack: Stack, shape: Shape, expand: Expand) -> Stack:
+    """Return the stack with every configRef at this place taken in."""
+    if not shape.part or not any(isinstance(e.value, dict) and "configRef" in e.value for e in stack):
+        return stack
+    found: Stack = []
+    for entry in stack:
+        has = isinstance(entry.value, dict) and "configRef" in entry.value
+        found += expand(entry, shape) if has else [entry]
+    return found
+
+
+def cut(stack: Stack, shape: Shape) -> int:
+    """Return how many of the weakest entries of an expanded stack have no effect, since a stronger one replaces them."""
+    start = 0
+    chosen: _Choice | None = None
+    for number, entry in enumerate(stack):
+        value = entry.value
+        if type(value) is dict:
+            patch = value.get(PATCH)
+            if patch == "delete":
+                start, chosen = number + 1, None
+                continue
+            if shape.join != MAP or entry.fresh or patch == "replace":
+                start, chosen = number, None
+            if shape.typed or shape.choices:
+                own = _choice(value, shape)
+                if chosen is not None and chosen.clashes(own):
+                    start, chosen = number, None
+                chosen = own if chosen is None else chosen.joined(own)
+        elif type(value) is list and shape.join in (SET, KEYED):
+            if value and isinstance(value[0], dict) and value[0] == {PATCH: "replace"}:
+                start = number
+        else:
+            start, chosen = number, None
+    return start
+
+
+class _Choice(NamedTuple):
+    """What an object is, as far as its fields decide it."""
+
+    type: Json
+    alone: bool
+    others: bool
+    """Fields stand in it that cannot stand beside the one that stands alone."""
+    choice: frozenset[str]
+    """Of alternatives of which only one may stand."""
+
+    def clashes(self, stronger: _Choice) -> bool:
+        """Say whether both cannot be one object."""
+        typed = self.type is not None and stronger.type is not None and self.type != stronger.type
+        alone = (self.alone and stronger.others) or (self.others and stronger.alone)
+        chosen = bool(self.choice and stronger.choice) and self.choice != stronger.choice
+        return typed or alone or chosen
+
+    def joined(self, stronger: _Choice) -> _Choice:
+        """Return what both are together."""
+        return _Choice(
+            self.type if stronger.type is None else stronger.type,
+            self.alone or stronger.alone,
+            self.others or stronger.others,
+            self.choice | stronger.choice,
+        )
+
+
+def _choice(value: Mapping[str, Any], shape: Shape) -> _Choice:
+    own = value.keys() - {PATCH, "configRef"}
+    alone = bool(shape.alone) and shape.alone in own
+    exclusive = own & shape.choices if shape.choices and not shape.alone else frozenset[str]()
+    return _Choice(
+        value.get("type") if shape.typed else None,
+        alone,
+        bool(shape.alone and own - {shape.alone}),
+        frozenset(exclusive),
+    )
+
+
+def keys(stack: Stack) -> dict[str, Stack]:
+    """Return what the entries of a map have at each key; keys in the order in which they come up."""
+    found: dict[str, Stack] = {}
+    for layer, value, at, _ in stack:
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            if key != PATCH:
+                found.setdefault(key, []).append(Entry(layer, inner, (*at, key)))
+    return found
+
+
+def at_key(stack: Stack, key: str) -> Stack:
+    """Return what the entries of a map have at one key."""
+    return [entry.step(key) for entry in stack if isinstance(entry.value, dict) and key in entry.value]
+
+
+def items(stack: Stack, shape: Shape, expand: Expand) -> dict[tuple[str, int], Stack]:
+    """Return what the entries of a keyed list have for each name; of a name that one layer has twice, each by itself."""
+    found: dict[tuple[str, int], Stack] = {}
+    inner = shape.step(0)
+    for number, (layer, value, at, _) in enumerate(stack):
+        seen: dict[str, int] = {}
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            entry = Entry(layer, item, (*at, index))
+            if type(item) is dict:
+                if item == {PATCH: "replace"}:
+                    continue
+                name = item.get("name")
+                if type(name) is not str:
+                    name = _derived(entry, inner, expand)
+            else:
+                name = ""
+            again = seen.get(name, 0)
+            seen[name] = again + 1
+            key = (name, again) if name else (f"\0{number}", index)
+            found.setdefault(key, []).append(entry)
+    return found
+
+
+def _derived(entry: Entry, shape: Shape, expand: Expand) -> str:
+    """The name of an item that says none: a target's provider and model may come from a part."""
+    said: dict[str, Any] = {}
+    for one in expanded([entry], shape, expand):
+        if isinstance(one.value, dict):
+            said |= {k: v for k, v in one.value.items() if k in ("name", "provider", "model")}
+    return key_of(said)
+
+
+def union(stack: Stack) -> Stack:
+    """Return an entry for each item of a set, in the order in which they come up: that of the strongest that has it."""
+    found: dict[str, Entry] = {}
+    for layer, value, at, _ in stack:
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            if item != {PATCH: "replace"}:
+                found[repr(item)] = Entry(layer, item, (*at, index))
+    return list(found.values())
