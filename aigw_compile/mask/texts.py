@@ -18,10 +18,11 @@ SHORTEST: Final = 3
 """Shorter texts, and numbers of fewer digits, are everywhere: to mask them would tell more than it hides."""
 _FAR: Final = 256
 """Characters before `...` in which a text that was cut may start."""
-_TOKEN: Final = re.compile(r"\w+|\W")
+_TOKEN: Final = re.compile(r"[^\W_]+|[\W_]")
 _NUMBER: Final = re.compile(r"[0-9][0-9.,]*")
 _DURATION: Final = re.compile(r"(?:\d{1,9}(?:ms|h|m|s))+")
 _SIZE: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?(?:k|M|G|Ki|Mi|Gi)")
+_DIGITS: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _PIECES: Final = re.compile(r"[^\s\"'`()<>{}\[\],;|\\*?^$=&#]+")
 _INNER: Final = re.compile(r"(?=([^/@]+))[^/:@]+")
 # What reads like a name of something: a digit in it, something that joins two words, or capitals within a word.
@@ -55,7 +56,8 @@ class Texts:
     @classmethod
     def of(cls, hidden: Iterable[Json], visible: Iterable[Json]) -> Texts:
         """Return the texts of hidden values that no visible value holds, and that are no words of the language."""
-        texts = {form for value in hidden for scalar in _scalars(value) for form in _forms(scalar, inner=True)}
+        telling = {scalar for value in hidden for scalar in _scalars(value) if scalar not in words()}
+        texts = {form for scalar in telling for form in _forms(scalar, inner=True)}
         texts = {t for t in texts if _long_enough(t) and t not in words()}
         scalars = {scalar for value in visible for scalar in _scalars(value)}
         seen = {str(scalar) for scalar in scalars}
@@ -206,15 +208,16 @@ def _forms(value: str | float, *, inner: bool) -> Iterator[str]:
         return
     yield value
     yield json.dumps(value, ensure_ascii=False)[1:-1]
-    if derived := derived_name(value):
+    slug = derived_name(value)
+    for derived in (slug, slug.upper(), slug.replace("-", "_"), slug.replace("-", "_").upper()) if slug else ():
         yield derived
     if _DURATION.fullmatch(value):
         found = seconds(value)
         yield from (f"{found:g}s", f"{round(found * 1000)}ms", *_numbers(found), *_numbers(round(found * 1000)))
     elif _SIZE.fullmatch(value):
         yield from _numbers(size(value))
-    elif re.fullmatch(r"\d{1,15}", value):
-        yield from _numbers(int(value))
+    elif _DIGITS.fullmatch(value):
+        yield from _numbers(float(value) if "." in value else int(value))
     for piece in _PIECES.findall(value) if inner else ():
         inside = [part for m in _INNER.finditer(piece) for part in m.group(0, 1)] if "/" in piece else []
         for word in {word.strip(".:/-@") for word in (piece, *inside)}:
@@ -236,7 +239,7 @@ def _long_enough(text: str) -> bool:
 
 def _whole(message: str, start: int, end: int) -> bool:
     """Whether a text stands in a message as a whole: not inside a word, nor inside a longer number."""
-    if message[end - 1].isalnum() and (message[end : end + 1].isalnum() or message[end : end + 1] == "_"):
+    if message[end - 1].isalnum() and message[end : end + 1].isalnum():
         return False
     if not _NUMBER.fullmatch(message[start:end]):
         return True
