@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from aigw_compile.diff import CLASSES, Change, Diff, Side, diff
 from aigw_compile.document import Document, lines_of, source_map, text_of
 from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.render.changes import Places, as_data, markdown
-from aigw_compile.source import Source, parse
+from aigw_compile.source import LARGEST, Source, parse
 from aigw_compile.target import TARGETS, TargetFacts, facts
 
 
@@ -42,36 +43,38 @@ def classes_of(text: str | None) -> tuple[str, ...]:
 # --- sides
 
 
-def side_of(text: str, project: Project, choices: Sequence[TargetChoice]) -> Sides:
+def side_of(text: str, project: Project, choices: Sequence[TargetChoice], *, frozen: bool = False) -> Sides:
     """Return the side that a path, an output folder or git:REV names. Raises SideError."""
     if text.startswith("git:"):
         with tempfile.TemporaryDirectory(prefix="aigw-diff-") as folder:
             _unpacked(text.removeprefix("git:"), project.root, Path(folder))
-            return _built([Path(folder)], choices, project.accepts)
+            return _built([Path(folder)], choices, project.accepts, frozen)
     path = Path(text)
     if not path.exists():
         raise SideError(f"{text} is not there; a side is a spec, a folder, an output folder or git:REV")
     outputs = _outputs(path)
-    return outputs if outputs.gateways else _built([path], choices, project.accepts)
+    return outputs if outputs.gateways else _built([path], choices, project.accepts, frozen)
 
 
-def current(paths: Sequence[Path], choices: Sequence[TargetChoice], project: Project) -> Sides:
+def current(paths: Sequence[Path], choices: Sequence[TargetChoice], project: Project, *, frozen: bool = False) -> Sides:
     """Return the side of specs as they are now."""
-    return _built(paths, choices, project.accepts)
+    return _built(paths, choices, project.accepts, frozen)
 
 
-def _built(paths: Sequence[Path], choices: Sequence[TargetChoice], accepts: Sequence[Accept]) -> Sides:
+def _built(
+    paths: Sequence[Path], choices: Sequence[TargetChoice], accepts: Sequence[Accept], frozen: bool = False
+) -> Sides:
     """Check and build; a target that one side cannot build is left out of it. Raises SideError for a broken spec."""
     gateways: dict[str, Side] = {}
     sources: dict[str, Source] = {}
     for opened in compiler.open_projects(paths):
-        checked, general = compiler.check(opened)
+        checked, general = compiler.check(opened, frozen=frozen)
         broken = [d for d in (*general, *(d for c in checked for d in c.diagnostics)) if d.severity is Severity.ERROR]
         if broken:
             first = broken[0]
             place = f"{first.span.file}:{first.span.line}: " if first.span else ""
             raise SideError(f"{place}{first.code} {first.message} (run `aigw-compile lint` on that side)")
-        for one in checked:
+        for one in (c for c in checked if c.part is None):
             builds = [compiler.build(one, choice, (*accepts, *opened.project.accepts)) for choice in choices]
             documents = {b.target.name: {d.filename: d.body for d in b.documents} for b in builds if b.documents}
             gateways[one.name] = Side(one.source.data, documents, one.name, one.source.veil)
@@ -126,35 +129,64 @@ def _rebuilt(data: Json, choice: TargetChoice, accepts: Sequence[Accept]) -> tup
 
 
 def _unpacked(revision: str, root: Path, folder: Path) -> None:
-    """Write the YAML files of a revision below the root into a folder; the work tree is not touched. Raises SideError."""
+    """Write the YAML files and the links of a revision below the root into a folder; the work tree is not touched.
+
+    Raises SideError.
+    """
     if revision.startswith("-") or not revision:
         raise SideError(f'"{revision}" is no revision')
     prefix = _prefix(root)
     # git refuses an empty path, which is what the prefix of the repository's own root is.
     listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", revision, "--", *filter(None, [prefix]))
-    wanted = []
-    for entry in listed.decode("utf-8", "replace").split("\0"):
+    files: list[tuple[str, Path]] = []
+    links: list[tuple[str, Path]] = []
+    for entry in os.fsdecode(listed).split("\0"):
         head, _, name = entry.partition("\t")
-        regular = head.startswith(("100644 blob", "100755 blob"))
-        if regular and name.endswith((".yaml", ".yml")):
-            wanted.append((head.split()[2], name.removeprefix(prefix)))
-    stream = _git(root, "cat-file", "--batch", given="".join(f"{sha}\n" for sha, _ in wanted).encode())
-    for _, name in wanted:
-        header, _, stream = stream.partition(b"\n")
-        size = int(header.split()[2])
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(stream[:size])
-        stream = stream[size + 1 :]
+        path = folder / name.removeprefix(prefix)
+        if ".." in path.parts or not path.is_relative_to(folder):  # no git makes such a tree, but somebody can
+            continue
+        if head.startswith(("100644 blob", "100755 blob")) and name.endswith((".yaml", ".yml")):
+            files.append((head.split()[2], path))
+        elif head.startswith("120000 blob"):
+            links.append((head.split()[2], path))
+    try:
+        for path, raw in _blobs(root, files):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(raw)
+        for path, raw in _blobs(root, links):  # last, so that nothing is written through one
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if raw and b"\0" not in raw and not os.path.lexists(path):
+                path.symlink_to(os.fsdecode(raw))
+    except OSError as error:
+        raise SideError(f"git:{revision} cannot be written to {folder}: {error.strerror}") from None
+    (folder / ".git").mkdir()  # the folder stands for a repository: a project file above it is not its own
+
+
+def _blobs(root: Path, wanted: Sequence[tuple[str, Path]]) -> Iterator[tuple[Path, bytes]]:
+    """Yield the bytes of each blob of git, one by one; what is too large to be read is cut where that shows."""
+    with tempfile.TemporaryFile() as names:
+        names.write("".join(f"{sha}\n" for sha, _ in wanted).encode())
+        names.seek(0)
+        command = ["git", "cat-file", "--batch"]
+        with subprocess.Popen(command, cwd=root, stdin=names, stdout=subprocess.PIPE) as git:
+            assert git.stdout
+            for _, path in wanted:
+                left = int(git.stdout.readline().split()[2])
+                raw = git.stdout.read(min(left, LARGEST + 1))
+                left -= len(raw)
+                while left > 0:
+                    left -= len(git.stdout.read(min(left, LARGEST)) or b"." * left)
+                git.stdout.read(1)
+                yield path, raw
 
 
 def _prefix(root: Path) -> str:
     return _git(root, "rev-parse", "--show-prefix").decode().strip()
 
 
-def _git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
+def _git(root: Path, *arguments: str) -> bytes:
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
     except OSError:
         raise SideError("git is not installed") from None
     if done.returncode:

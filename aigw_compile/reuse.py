@@ -21,8 +21,13 @@ from aigw_compile.resolve import (
 from aigw_compile.source import Source
 from aigw_compile.validate import validate_layer, validate_part
 
-UNRESOLVED = frozenset(("AIG2001", "AIG2002", "AIG2003", "AIG2004", "AIG2005", "AIG2008", "AIG2010"))
-"""Codes that say that something of the whole is not there."""
+UNRESOLVED = frozenset(
+    ("AIG0106", "AIG0107", "AIG2001", "AIG2002", "AIG2003", "AIG2004", "AIG2005", "AIG2008", "AIG2009", "AIG2010")
+)
+"""Codes that say that something of the whole is not there, or another than was meant."""
+
+SPARE = frozenset(("AIG3060",))
+"""Codes of what is defined and not used: what one gateway does not use of a part is there for another."""
 
 
 class Whole(NamedTuple):
@@ -41,7 +46,15 @@ class Whole(NamedTuple):
 
     def told(self, findings: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Return what else there is to say, about the whole: with its places, to whoever can mend it, each thing once."""
-        return [*news((self.source.locate(blamed(d, self.resolved)) for d in findings), self.said)]
+        located = (self.source.locate(blamed(d, self.resolved)) for d in findings)
+        return [*news((d for d in located if not self._beside(d)), self.said)]
+
+    def _beside(self, finding: Diagnostic) -> bool:
+        """Say whether nobody can use a finding, or somebody could use it to guess at what a part hides."""
+        span = finding.span
+        return span is not None and (
+            (finding.code in SPARE and span.via is not None) or overlaps(span, self.resolved.refused)
+        )
 
 
 class Reuse:
@@ -79,7 +92,8 @@ class Reuse:
             found = [*self._unread.get(part.source.file, ())]
             found += map(part.source.locate, validate_part(part.source.data))
             found += levelled(own_findings(part, self.library, self._frozen), self._project)
-            found += [d for own in resolved.parts for d in self.part(own).said]
+            twins = [p for two in self.library.twins if part in two for p in two if p is not part]
+            found += [d for own in (*resolved.parts, *twins) for d in self.part(own).said]
             said = outside([*found, *news(resolved.diagnostics, found)], [resolved.source])
             self._parts[part] = Whole(resolved.source, tuple(said), resolved)
         return self._parts[part]

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, Span
-from aigw_compile.source import CODES, LARGEST, Source, display, load, parse
+from aigw_compile.source import CODES, LARGEST, Source, display, load, parse, reader
+from aigw_compile.source import places as places_
 
 
 def one(text: bytes | str) -> Source:
@@ -175,8 +176,8 @@ def test_every_finding_is_whole(text: bytes | str) -> None:
 
 def test_every_code_has_a_case() -> None:
     told = {code for _, found in BAD for code, _, _ in found}
-    # The three that a table of texts cannot show are tested below: unreadable, too large, too many documents.
-    assert told | {"AIG0001", "AIG0002", "AIG0021"} == set(CODES)
+    # What a table of texts cannot show is tested below: unreadable, too large, too many documents or values.
+    assert told | {"AIG0001", "AIG0002", "AIG0021", "AIG0025"} == set(CODES)
     for severity, title, page in CODES.values():
         assert isinstance(severity, Severity)
         assert title[0].islower() or title.startswith("%")
@@ -233,6 +234,17 @@ def test_too_many_documents() -> None:
     sources, found = parse("---\na\n" * 1001, "a.yaml")
     assert len(sources) == 1000
     assert [(d.code, d.span and d.span.line) for d in found] == [("AIG0021", 2001)]
+
+
+@pytest.mark.parametrize("text", ["[" + "[]," * 20 + "]", "[" + "a," * 20 + "]", "a: &x [1,2,3,4,5,6]\nb: [*x,*x,*x]"])
+def test_too_many_values(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    for module in (reader, places_):
+        monkeypatch.setattr(module, "MOST_VALUES", 20)
+    sources, found = parse(f"a: 1\n---\n{text}\n---\nb: 2\n---\nc: [{{d: 1, d: 2}}]\n", "a.yaml")
+    assert [s.data for s in sources] == [{"a": 1}]
+    assert {d.code for d in found} == {"AIG0025"}, "what comes after it is not counted again"
+    sources, found = parse("- a\n---\n" * 9 + "- b", "a.yaml")
+    assert (len(sources), found, sources[0].size) == (10, [], 20)
 
 
 def test_aliases_are_copies_and_a_bomb_stays_small() -> None:

@@ -50,7 +50,7 @@ def asked(project: Project, arguments: Sequence[Path], without: Sequence[Place])
     for folder in sorted(above):
         if os.path.lexists(root.joinpath(*folder, FILENAME)):
             yield Found((*folder, FILENAME), second(project))
-    folders = [place for place in dict.fromkeys(places) if root.joinpath(*place).is_dir()]
+    folders = [place for place in dict.fromkeys(places) if os.path.isdir(root.joinpath(*place))]
     files = {place for place in places if place[-1:] not in ((), (FILENAME,))} - {*folders}
     yield from (Found(place, named=True) for place in sorted(files))
     for found in below(project, folders, without):
@@ -67,7 +67,7 @@ def _placed(root: Path, argument: Path) -> Place:
             return ()
         raise Outside
     place = follow(root, folder.relative_to(root).parts, path.name)
-    if path.is_symlink() and not is_yaml(place) and not root.joinpath(*place).is_dir():
+    if path.is_symlink() and not is_yaml(place) and not os.path.isdir(root.joinpath(*place)):
         raise Outside
     return place
 
@@ -116,7 +116,7 @@ def source(root: Path, text: str) -> Place | None:
 
 def _tree(root: Path, start: Place, left_out: Callable[[Place], bool]) -> Iterator[Found]:
     """The YAML files from a folder on, or one file; hidden ones are not looked at."""
-    if not root.joinpath(*start).is_dir():
+    if not os.path.isdir(root.joinpath(*start)):
         if os.path.lexists(root.joinpath(*start)) and not left_out(start):
             yield Found(start)
         return
@@ -143,12 +143,12 @@ def _tree(root: Path, start: Place, left_out: Callable[[Place], bool]) -> Iterat
                     continue
                 if left_out(place):
                     continue
-                if root.joinpath(*place).is_dir():
+                if os.path.isdir(root.joinpath(*place)):
                     if not any(name.startswith(".") for name in place):
                         inner.append(place)
                 elif entry.name.endswith(YAML) and is_yaml(place):
                     yield Found(place)
-            elif entry.is_dir():
+            elif entry.is_dir(follow_symlinks=False):
                 inner.append(place)
             elif entry.name.endswith(YAML):
                 yield Found(place)
@@ -169,7 +169,7 @@ def projects_below(root: Path, arguments: Sequence[Path]) -> list[Path]:
 
     def enter_no_further(place: Place) -> bool:
         folder = root.joinpath(*place)
-        if not folder.is_dir() or not os.path.lexists(folder / FILENAME):
+        if not os.path.isdir(folder) or not os.path.lexists(folder / FILENAME):
             return False
         found.append(folder)
         return True

@@ -18,6 +18,8 @@ PART = "AIGatewayConfig"
 MOST_BYTES = 64 * 1024 * 1024
 MOST_DOCUMENTS = 10_000
 """Documents of ours that a project may have; other bounds, on one file, are in the room `source`."""
+MOST_VALUES = 1_000_000
+"""Keys and values of the files with documents of ours."""
 MOST_FILES = 1_000
 """Files that hold parts, or that a configRef names."""
 
@@ -58,6 +60,7 @@ class Files:
         self._counted: set[Place] = set()
         self._bytes = 0
         self._documents = 0
+        self._values = 0
 
     def name(self, place: Place) -> str:
         """Return how a place is shown: relative to where messages are shown from, without what a terminal would obey."""
@@ -103,6 +106,9 @@ class Files:
         self._documents += len(documents)
         if self._documents > MOST_DOCUMENTS:
             return self._stop(name, f"the project has more than {MOST_DOCUMENTS:,} documents")
+        self._values += documents[0].size if documents else 0
+        if self._values > MOST_VALUES:
+            return self._stop(name, f"the project has more than {MOST_VALUES:,} keys and values")
         foreign = not sources and bool(findings) and OURS.encode() not in raw
         return File(name, tuple(documents), tuple(findings), 1 if foreign else skipped, foreign)
 

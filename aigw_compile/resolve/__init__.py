@@ -6,16 +6,16 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean, named, value_at
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, Span, did_you_mean, named, value_at
 from aigw_compile.mask import veil
-from aigw_compile.project import Project
+from aigw_compile.project import Project, Require
 from aigw_compile.resolve.advice import advice
 from aigw_compile.resolve.bind import Binding
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
 from aigw_compile.resolve.merged import Layering, Merged, Mount
-from aigw_compile.resolve.parts import CONFIG, Library, Part, nested
+from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested
 from aigw_compile.resolve.paths import Path, matches, places
 from aigw_compile.resolve.shapes import PLACES
 from aigw_compile.resolve.survey import survey
@@ -29,12 +29,14 @@ __all__ = [
     "Library",
     "Merged",
     "Part",
+    "Ref",
     "Resolved",
     "blamed",
     "bound",
     "digest",
     "hidden",
     "key_of",
+    "nested",
     "own_findings",
     "required",
     "resolve",
@@ -51,6 +53,8 @@ class Resolved(NamedTuple):
     parts: tuple[Part, ...]
     """Every part that it is made from."""
     mounts: tuple[Mount, ...]
+    refused: tuple[Span, ...] = ()
+    """Texts of which nothing but the diagnostics is to be said: more would tell what a part hides."""
 
     @property
     def layered(self) -> bool:
@@ -93,28 +97,34 @@ def _resolved(source: Merged, layering: Layering, constrains: Merged | None) -> 
     parts = tuple(dict.fromkeys(m.layer.part for m in mounts if m.layer.part is not None))
     bare = Resolved(source, (), parts, tuple(mounts))
     source.veil = veil(source.data, hidden(bare))
-    found = [*layering.findings, *Binding(layering, mounts).findings]
+    binding = Binding(layering, mounts)
+    found = [*layering.findings, *binding.findings]
     if constrains is not None:
         found += map(source.locate, constrained(constrains, mounts))
-    return bare._replace(diagnostics=tuple(found))
+    return bare._replace(diagnostics=tuple(found), refused=binding.refused)
 
 
 def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator[Diagnostic]:
     """Yield what is to be said of a part's references and contract, with its places."""
     pinned = pins([*part.refs, *part.inner], part.source, library, frozen)
-    about = (*_friends(part, library), *_vaults(part, library), *advice(part))
+    about = (
+        *_twins(part, library),
+        *_friends(part, library),
+        *_vaults(part, library),
+        *advice(part, library.line(part)),
+    )
     for found in (*part.diagnostics, *library.found(part), *pinned, *about):
         yield part.source.locate(found)
-    yield from (found for twin, found in library_findings(library) if twin is part or twin.name == part.name)
 
 
 def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:
     for friend in part.contract.friends:
         if library.friend(friend) is None:
             message = f'no part "{friend.name}" is in this project'
+            hint = f"{did_you_mean(friend.name, library.parts)}; whoever made a part of that name would be the friend"
             if friend.name in library.parts:
                 message = f'the part "{friend.name}" does not stand in {friend.path}'
-            hint = f"{did_you_mean(friend.name, library.parts)}; whoever made a part of that name would be the friend"
+                hint = "move it there, or mend the path"
             yield Diagnostic("AIG2032", Severity.ERROR, message, friend.at, hint)
 
 
@@ -134,15 +144,15 @@ def _list(part: Part, at: Pointer) -> list[Json]:
     return found if isinstance(found, list) else []
 
 
-def library_findings(library: Library) -> Iterator[tuple[Part, Diagnostic]]:
-    """Yield what is wrong between parts: two of one name. With its place, and the part that it is about."""
-    for part, first in library.twins:
-        span = first.source.span(("metadata", "name"))
-        message = f'a part named "{part.name}" stands in {span.file}:{span.line} already'
-        related = (Related("the first one", (), span),)
-        hint = "names of parts are unique in a project: give this one another"
-        found = Diagnostic("AIG2009", Severity.ERROR, message, ("metadata", "name"), hint, related)
-        yield part, part.source.locate(found)
+def _twins(part: Part, library: Library) -> Iterator[Diagnostic]:
+    """Yield that two parts have one name, at this one and, when it is that one's turn, at the other."""
+    for two in library.twins:
+        if part in two:
+            span = two[part is two[0]].source.span(("metadata", "name"))
+            message = f'another part named "{part.name}" stands in {span.file}:{span.line}'
+            related = (Related("the other one", (), span),)
+            hint = "names of parts are unique in a project: give the newer one another"
+            yield Diagnostic("AIG2009", Severity.ERROR, message, ("metadata", "name"), hint, related)
 
 
 def required(source: Source, resolved: Resolved, project: Project, library: Library) -> Iterator[Diagnostic]:
@@ -152,9 +162,17 @@ def required(source: Source, resolved: Resolved, project: Project, library: Libr
         if one.covers(library.file(source)) and not made_from:
             where = f" in {one.at}" if one.at else ""
             message = f'gateways in {one.path} must refer to the part "{one.name}"{where}'
-            hint = f"write configRef: [{{name: {one.name}}}] at the top of spec"
+            led = [p.name for p in library.parts.values() if _leads_to(one, p, source, library)]
+            hint = f"write configRef: {{name: {led[0] if led else one.name}}} at the top of spec"
+            hint += f"; these lead to it: {', '.join(led)}" if len(led) > 1 else ""
             at: Pointer = ("spec", "configRef") if "configRef" in _spec(source) else ("spec",)
             yield source.locate(Diagnostic("AIG2011", Severity.ERROR, message, at, hint, (), True))
+
+
+def _leads_to(one: Require, part: Part, source: Source, library: Library) -> bool:
+    """Say whether a document that refers to a part, as it may, is made from what is required."""
+    usable = part.type == "AIGateway" and library.may_refer(part, source)
+    return usable and any(one.takes(p.name, library.file(p.source)) for p in library.line(part))
 
 
 def _spec(source: Source) -> dict[str, Json]:

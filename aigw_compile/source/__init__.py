@@ -22,18 +22,29 @@ __all__ = ["CODES", "LARGEST", "Source", "display", "load", "parse"]
 class _File:
     """One file's text, and its places as soon as somebody asks for one."""
 
-    __slots__ = ("_places", "text")
+    __slots__ = ("_places", "size", "text")
 
     def __init__(self, text: Text) -> None:
         self.text = text
+        self.size = 0
         self._places: list[Place] | None = None
 
     def span(self, index: int, pointer: Pointer, on_key: bool) -> Span:
         from aigw_compile.source import places
 
+        return places.span(self.text, self._document(index), pointer, on_key)
+
+    def place(self, index: int, pointer: Pointer) -> Place:
+        from aigw_compile.source import places
+
+        return places.at(self._document(index), pointer)
+
+    def _document(self, index: int) -> Place:
+        from aigw_compile.source import places
+
         if self._places is None:
             self._places = places.places(self.text)
-        return places.span(self.text, self._places[index], pointer, on_key)
+        return self._places[index]
 
 
 class Source:
@@ -70,6 +81,11 @@ class Source:
         """The text of the whole file, as spans count it (without a byte order mark)."""
         return self._file.text.content
 
+    @property
+    def size(self) -> int:
+        """How many keys and values the whole file holds, aliases written out."""
+        return self._file.size
+
     def span(self, pointer: Pointer, *, on_key: bool = False) -> Span:
         """Return where the value at `pointer` stands, or its key.
 
@@ -77,6 +93,10 @@ class Source:
         Inside an alias it is the place of what the alias repeats.
         """
         return self._file.span(self.index, pointer, on_key)
+
+    def is_flow(self, pointer: Pointer) -> bool:
+        """Say whether the mapping or list at `pointer` is written in short form, `{...}` or `[...]`."""
+        return self._file.place(self.index, pointer).flow
 
     def hidden_spans(self) -> tuple[Span, ...]:
         """Return the regions of files that show what is hidden here: whoever shows a line puts stars there."""
@@ -145,6 +165,7 @@ def parse(raw: bytes | str, file: str) -> tuple[list[Source], list[Diagnostic]]:
     except walk.TooManyDocuments as many:
         message = f"more than {walk.MOST_DOCUMENTS:,} documents in one file"
         found.append(text.finding("AIG0021", message, many.index, many.index + 3, "split the file"))
+    held.size = one.size
     return sources, without_words(sorted(found, key=_order), text)
 
 

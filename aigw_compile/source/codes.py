@@ -134,4 +134,10 @@ CODES: Final[Mapping[str, tuple[Severity, str, str]]] = {
         "a %YAML directive asks for another version",
         "Files are read by YAML 1.2, whatever the directive says. Remove the line, or write %YAML 1.2.",
     ),
+    "AIG0025": (
+        _ERROR,
+        "a file holds too many values",
+        "A file may hold at most 500,000 keys and values, aliases written out, so that nobody can make the compiler run "
+        "out of memory. The document that goes beyond is not read. Split the file.",
+    ),
 }

@@ -18,7 +18,7 @@ from yaml.events import (
 
 from aigw_compile.diagnostic import Pointer, Span
 from aigw_compile.source.text import Text
-from aigw_compile.source.walk import Abandon, GetEvent, TooManyDocuments, walk
+from aigw_compile.source.walk import MOST_VALUES, Abandon, GetEvent, TooManyDocuments, walk
 
 
 class Place:
@@ -42,11 +42,12 @@ _NO_ITEMS: list[Place] = []
 def places(text: Text) -> list[Place]:
     """Return the place of each document's value, by index of the document; a broken one as far as it could be read."""
     found: list[Place] = []
+    left = [MOST_VALUES]
 
     def build(get_event: GetEvent, event: Any, index: int, offset: int) -> None:
         at = offset + event.end_mark.index
         found.append(Place(at, at))
-        _document(get_event, offset, text.content, found)
+        _document(get_event, offset, text.content, found, left)
 
     def ignore(error: YAMLError, offset: int) -> None:
         """The reader has told this already."""
@@ -71,6 +72,16 @@ def span(text: Text, place: Place, pointer: Pointer, on_key: bool) -> Span:
     return text.span(*(key if on_key and key else (place.start, place.end)))
 
 
+def at(place: Place, pointer: Pointer) -> Place:
+    """Return the place of `pointer` below `place`, or of the last step that is there."""
+    for step in pointer:
+        if isinstance(step, str) and step in place.keys:
+            place = place.keys[step][2]
+        elif isinstance(step, int) and 0 <= step < len(place.items):
+            place = place.items[step]
+    return place
+
+
 def _head(place: Place) -> tuple[int, int]:
     """What shows best that something is missing in `place`: all of a short form, the first key of a block."""
     if not place.flow and place.keys:
@@ -79,8 +90,11 @@ def _head(place: Place) -> tuple[int, int]:
     return place.start, place.end
 
 
-def _document(get_event: GetEvent, offset: int, content: str, found: list[Place]) -> None:
-    """Put the place of the document's value in place of the last of `found`; mirrors Reader.document."""
+def _document(get_event: GetEvent, offset: int, content: str, found: list[Place], left: list[int]) -> None:
+    """Put the place of the document's value in place of the last of `found`; mirrors Reader.document.
+
+    `left` holds how many values may follow in this file.
+    """
     stack: list[tuple[Place, bool, tuple[int, int, str | None] | None]] = []
     anchors: dict[str, tuple[Place, str | None]] = {}
     parent: Place | None = None
@@ -124,6 +138,9 @@ def _document(get_event: GetEvent, offset: int, content: str, found: list[Place]
         if kind is not AliasEvent and event.anchor is not None:
             anchors[event.anchor] = (place, word)
         collection = kind is MappingStartEvent or kind is SequenceStartEvent
+        left[0] -= 1
+        if left[0] < 0 and collection:
+            raise Abandon
         opened = key
         if parent is None:
             found[-1] = place

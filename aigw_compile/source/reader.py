@@ -18,7 +18,7 @@ from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, nearest
 from aigw_compile.mask import scrub
 from aigw_compile.source.scalars import Noted, Scalar, resolve
 from aigw_compile.source.text import Text
-from aigw_compile.source.walk import Abandon, GetEvent
+from aigw_compile.source.walk import MOST_VALUES, Abandon, GetEvent
 
 DEEPEST: Final = 100
 MOST_ALIASES: Final = 1000
@@ -60,6 +60,8 @@ class Reader:
         self._values: dict[str, Scalar | Noted] = {}
         self._keys: set[str] = set()
         self._counts: dict[str, int] = {}
+        self.size = 0
+        """Keys and values of the documents so far, aliases written out."""
         self._offset = 0
 
     def document(self, get_event: GetEvent, offset: int) -> Json | object:
@@ -76,6 +78,7 @@ class Reader:
         stack: _Stack = []
         anchors: dict[str, Any] = {}
         written = aliases = 0
+        most = MOST_VALUES - self.size
         repeated: Any = None
         while True:
             event = get_event()
@@ -105,6 +108,8 @@ class Reader:
                 value = {} if kind is MappingStartEvent else []
                 if event.tag is not None:
                     self._collection_tag(event, stack, container, key, "map" if kind is MappingStartEvent else "seq")
+                if written > most:
+                    self._too_many(event)
                 if len(stack) >= DEEPEST:
                     self._give_up("AIG0020", f"more than {DEEPEST} lists and mappings stand inside each other", event)
                 if key is _WANTED:
@@ -157,6 +162,9 @@ class Reader:
             else:
                 container[value] = None
                 key = value
+        if written > most:
+            self._too_many(event)
+        self.size += written
         data: Json | object = root[0] if root else EMPTY
         return data if repeated is None else self._written_out(data, written, repeated)
 
@@ -190,6 +198,10 @@ class Reader:
     def _give_up(self, code: str, message: str, event: Any) -> None:
         self._note(code, message, event)
         raise Abandon
+
+    def _too_many(self, event: Any) -> None:
+        self.size = MOST_VALUES
+        self._give_up("AIG0025", f"more than {MOST_VALUES:,} keys and values in one file", event)
 
     def _key(self, event: Any, stack: _Stack, container: Any) -> Any:
         """Return the key that a plain or tagged scalar stands for, or _DROPPED."""
@@ -312,11 +324,14 @@ class Reader:
     def _written_out(self, data: Any, written: int, repeated: Any) -> Any:
         """Return `data` with a copy of its own in place of each alias; bounded, so that a bomb stays small."""
         times, plus = GROWTH
-        left = written * times + plus
+        room = MOST_VALUES - self.size + written
+        left = most = min(written * times + plus, room)
 
         def copy(value: Any, depth: int) -> Any:
             nonlocal left
             left -= 1
+            if left < 0 and most == room:
+                self._too_many(repeated)
             if left < 0:
                 self._give_up(
                     "AIG0019", f"written out, aliases make this document over {times} times as large", repeated
@@ -332,7 +347,9 @@ class Reader:
                 return [copy(inner, depth + 1) for inner in value]
             return value
 
-        return copy(data, 1)
+        whole = copy(data, 1)
+        self.size += most - left - written
+        return whole
 
 
 def _here(stack: _Stack, container: Any, key: Any) -> Pointer:

@@ -18,6 +18,8 @@ Builder = Callable[[GetEvent, Any, int, int], None]
 # 9.1.2), so it is safe to go on there after an error. One directive line before it belongs to that document.
 _NEXT: Final = re.compile(r"^(?:%[^\r\n]*(?:\r\n|\r|\n))?---(?=[ \t\r\n]|\Z)", re.MULTILINE)
 MOST_DOCUMENTS: Final = 1000
+MOST_VALUES: Final = 500_000
+"""Keys and values in one file, at most, aliases written out: 8 MiB of `{a},` would take gigabytes otherwise."""
 
 
 class Abandon(Exception):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, did_you_mean, named, value_at
 from aigw_compile.mask import shown
 from aigw_compile.schema import document_schema, follow
+from aigw_compile.validate import right
 
 HOMES: Mapping[str, Pointer] = {
     "AIGateway": (),
@@ -100,9 +101,18 @@ def in_words_of_parts(findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
         own = d.code == "AIG1001" and "did you mean" not in d.message
         if own and len(d.at) == 2 and d.at[0] == "spec" and d.at[1] in _fields_of_types():
             d = d._replace(hint="what the part sets stands under `config`")
-        elif d.code == "AIG1011" and d.at in (("spec",), ("spec", "for")):
-            d = d._replace(hint="write a value")
+        elif d.code == "AIG1011":
+            d = d._replace(hint=_instead_of_null(d.at))
         yield d
+
+
+def _instead_of_null(at: Pointer) -> str:
+    node: Any = envelope_schema()
+    for step in at[:-1]:
+        node = node.get("items", {}) if isinstance(step, int) else node.get("properties", {}).get(step, {})
+    if not at or at[-1] not in node.get("required", ()):
+        return "delete the line"
+    return f"write a value: {right.example(str(at[-1]), node['properties'][at[-1]])}"
 
 
 @cache
@@ -160,4 +170,8 @@ def _no_schema(schema: Mapping[str, Any], at: Pointer) -> Iterator[Diagnostic]:
         place = (*at, *error.instance_path)
         key = next((step for step in reversed(place) if isinstance(step, str)), "schema")
         message = f"`{key}` cannot be {shown(value_at(tuple(error.instance_path), dict(schema)))} in a JSON Schema"
-        yield Diagnostic("AIG1005", Severity.ERROR, message, place, "for example {maximum: 200000}")
+        hint = f"known: {', '.join(_TYPES)}" if key == "type" else "for example {maximum: 200000}"
+        yield Diagnostic("AIG1005", Severity.ERROR, message, place, hint)
+
+
+_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from aigw_compile.diagnostic import Diagnostic, Json, Related
+from aigw_compile.diagnostic import Diagnostic, Json, Related, Span
 from aigw_compile.resolve.bind.secrets import Named
 from aigw_compile.resolve.bind.told import Told
 from aigw_compile.resolve.bind.tree import Node, Rule, at, same, steps, tree
@@ -33,7 +33,13 @@ class Binding:
     @property
     def findings(self) -> list[Diagnostic]:
         """Return what is wrong, with its places."""
-        return self._tell.findings
+        unseen = [f.span for f in self._tell.findings if f.code == "AIG1001"]
+        return [f for f in self._tell.findings if f.code != "AIG2023" or f.span not in unseen]
+
+    @property
+    def refused(self) -> tuple[Span, ...]:
+        """Return the texts that nobody may write there, of which nothing else is to be said."""
+        return tuple(self._tell.refused)
 
     # --- the walk
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from aigw_compile.diagnostic import Diagnostic, Pointer, Related, Severity
+from aigw_compile.diagnostic import Diagnostic, Pointer, Related, Severity, Span
 from aigw_compile.resolve.layers import Entry
+
+_REFUSED = frozenset(("AIG1001", "AIG2024"))
 
 
 class Told:
@@ -11,6 +13,8 @@ class Told:
 
     def __init__(self) -> None:
         self.findings: list[Diagnostic] = []
+        self.refused: list[Span] = []
+        """The texts that nobody may write there: what else could be said of one would tell what it is compared with."""
         self._keys: set[tuple[object, ...]] = set()
 
     def __call__(
@@ -25,3 +29,5 @@ class Told:
             span = entry.layer.span(at, on_key=on_key)
             found = Diagnostic(code, severity, message, (), hint, related, on_key, span, path)
             self.findings.append(found)
+            if code in _REFUSED:
+                self.refused.append(entry.layer.span(at))
