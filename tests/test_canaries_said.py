@@ -56,6 +56,8 @@ def test_every_command(project: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert said(capsys, "lint", "teams")[0] == 0
     for target in TARGETS:
         assert told(capsys, project, "lint", ".", "--target", target)[0] == 0
+    for part in ("eu", "company", "local"):
+        assert said(capsys, "schema", "--for", part)[0] == 0
     assert told(capsys, project, "build", ".", "--map")[0] == 0
     outputs = project / "build/support"
     assert GIVEN_AWAY.search((outputs / "proxy/proxy.json").read_text("utf-8")), "a hidden value works there"

@@ -209,8 +209,7 @@ def _forms(value: str | float, *, inner: bool) -> Iterator[str]:
     yield value
     yield json.dumps(value, ensure_ascii=False)[1:-1]
     slug = derived_name(value)
-    for derived in (slug, slug.upper(), slug.replace("-", "_"), slug.replace("-", "_").upper()) if slug else ():
-        yield derived
+    yield from (slug, slug.upper(), slug.replace("-", "_"), slug.replace("-", "_").upper()) if slug else ()
     if _DURATION.fullmatch(value):
         found = seconds(value)
         yield from (f"{found:g}s", f"{round(found * 1000)}ms", *_numbers(found), *_numbers(round(found * 1000)))
