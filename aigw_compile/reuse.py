@@ -17,6 +17,7 @@ from aigw_compile.resolve import (
     required,
     resolve,
     resolve_part,
+    taken_from,
 )
 from aigw_compile.source import Source
 from aigw_compile.validate import validate_layer, validate_part
@@ -46,7 +47,8 @@ class Whole(NamedTuple):
 
     def told(self, findings: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Return what else there is to say, about the whole: with its places, to whoever can mend it, each thing once."""
-        located = (self.source.locate(blamed(d, self.resolved)) for d in findings)
+        own = (d for d in findings if not taken_from(d.at, self.resolved))
+        located = (self.source.locate(blamed(d, self.resolved)) for d in own)
         return [*news((d for d in located if not self._beside(d)), self.said)]
 
     def _beside(self, finding: Diagnostic) -> bool:
@@ -92,8 +94,7 @@ class Reuse:
             found = [*self._unread.get(part.source.file, ())]
             found += map(part.source.locate, validate_part(part.source.data))
             found += levelled(own_findings(part, self.library, self._frozen), self._project)
-            twins = [p for two in self.library.twins if part in two for p in two if p is not part]
-            found += [d for own in (*resolved.parts, *twins) for d in self.part(own).said]
+            found += [d for own in resolved.parts for d in self.part(own).said]
             said = outside([*found, *news(resolved.diagnostics, found)], [resolved.source])
             self._parts[part] = Whole(resolved.source, tuple(said), resolved)
         return self._parts[part]

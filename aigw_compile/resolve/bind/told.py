@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from aigw_compile.diagnostic import Diagnostic, Pointer, Related, Severity, Span
-from aigw_compile.resolve.layers import Entry
+from aigw_compile.resolve.layers import Entry, Layer
 
+_TAKEN = frozenset(("AIG1001", "AIG2020", "AIG2022", "AIG2023"))
 _REFUSED = frozenset(("AIG1001", "AIG2024"))
 
 
@@ -15,12 +16,16 @@ class Told:
         self.findings: list[Diagnostic] = []
         self.refused: list[Span] = []
         """The texts that nobody may write there: what else could be said of one would tell what it is compared with."""
+        self.taken: list[tuple[Layer, Pointer]] = []
+        """What is not merged, since it may not be there: so that nothing is said of what would follow from it."""
         self._keys: set[tuple[object, ...]] = set()
 
     def __call__(
         self, code: str, message: str, entry: Entry, path: str, hint: str, *related: Related, at: Pointer = ()
     ) -> None:
         at = at or entry.at
+        if code in _TAKEN:
+            self.taken.append((entry.layer, at))
         key = (code, id(entry.layer.source), at)
         if key not in self._keys:
             self._keys.add(key)
