@@ -24,7 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"diff", "reuse", "view"}),
     frozenset({"emitters", "render", "verify", "write", "reading"}),
     frozenset({"compiler"}),
-    frozenset({"comparing", "explain"}),
+    frozenset({"comparing", "explain", "pinning"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -27,7 +27,7 @@ CASES = [
 
 
 def gateways(folder: Path) -> Iterator[compiler.Checked]:
-    _, checked = support.check_example(folder)
+    _, checked = support.gateways(folder)
     assert checked
     yield from checked
 
