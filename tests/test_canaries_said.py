@@ -73,6 +73,8 @@ def test_every_command(project: Path, capsys: pytest.CaptureFixture[str]) -> Non
     reports = [*outputs.glob("*/diff.*"), *outputs.glob("*/*.map.json")]
     assert len(reports) > 12
     assert not [file for file in reports if GIVEN_AWAY.search(file.read_text("utf-8"))]
+    assert said(capsys, "pin", ".")[0] == 0
+    assert told(capsys, project, "lint", ".", "--frozen")[0] == 0
     code, text = said(capsys, "secrets", str(outputs / "envoy"))
     assert (code, text.count("***") > 2) == (main.EXIT_USAGE, True)
     assert said(capsys, "secrets", str(outputs / "envoy"), "--placeholders")[0] == 0
