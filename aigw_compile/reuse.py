@@ -103,6 +103,10 @@ class Reuse:
         """Yield the parts that stand in some documents."""
         yield from ((part, self.part(part)) for part in self.library.every if part.source in sources)
 
+    def sources(self) -> tuple[Source, ...]:
+        """Return every part that anything was said of, with what it hides."""
+        return tuple(whole.source for whole in self._parts.values())
+
     def _layers(self, source: Source, resolved: Resolved) -> Iterator[Diagnostic]:
         """Yield what is wrong with the document by itself, with how the layers fit together, and with the parts."""
         unseen = {d.span[:5] for d in resolved.diagnostics if d.span and d.code == "AIG1001"}
