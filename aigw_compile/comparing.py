@@ -43,36 +43,38 @@ def classes_of(text: str | None) -> tuple[str, ...]:
 # --- sides
 
 
-def side_of(text: str, project: Project, choices: Sequence[TargetChoice]) -> Sides:
+def side_of(text: str, project: Project, choices: Sequence[TargetChoice], *, frozen: bool = False) -> Sides:
     """Return the side that a path, an output folder or git:REV names. Raises SideError."""
     if text.startswith("git:"):
         with tempfile.TemporaryDirectory(prefix="aigw-diff-") as folder:
             _unpacked(text.removeprefix("git:"), project.root, Path(folder))
-            return _built([Path(folder)], choices, project.accepts)
+            return _built([Path(folder)], choices, project.accepts, frozen)
     path = Path(text)
     if not path.exists():
         raise SideError(f"{text} is not there; a side is a spec, a folder, an output folder or git:REV")
     outputs = _outputs(path)
-    return outputs if outputs.gateways else _built([path], choices, project.accepts)
+    return outputs if outputs.gateways else _built([path], choices, project.accepts, frozen)
 
 
-def current(paths: Sequence[Path], choices: Sequence[TargetChoice], project: Project) -> Sides:
+def current(paths: Sequence[Path], choices: Sequence[TargetChoice], project: Project, *, frozen: bool = False) -> Sides:
     """Return the side of specs as they are now."""
-    return _built(paths, choices, project.accepts)
+    return _built(paths, choices, project.accepts, frozen)
 
 
-def _built(paths: Sequence[Path], choices: Sequence[TargetChoice], accepts: Sequence[Accept]) -> Sides:
+def _built(
+    paths: Sequence[Path], choices: Sequence[TargetChoice], accepts: Sequence[Accept], frozen: bool = False
+) -> Sides:
     """Check and build; a target that one side cannot build is left out of it. Raises SideError for a broken spec."""
     gateways: dict[str, Side] = {}
     sources: dict[str, Source] = {}
     for opened in compiler.open_projects(paths):
-        checked, general = compiler.check(opened)
+        checked, general = compiler.check(opened, frozen=frozen)
         broken = [d for d in (*general, *(d for c in checked for d in c.diagnostics)) if d.severity is Severity.ERROR]
         if broken:
             first = broken[0]
             place = f"{first.span.file}:{first.span.line}: " if first.span else ""
             raise SideError(f"{place}{first.code} {first.message} (run `aigw-compile lint` on that side)")
-        for one in checked:
+        for one in (c for c in checked if c.part is None):
             builds = [compiler.build(one, choice, (*accepts, *opened.project.accepts)) for choice in choices]
             documents = {b.target.name: {d.filename: d.body for d in b.documents} for b in builds if b.documents}
             gateways[one.name] = Side(one.source.data, documents, one.name, one.source.veil)

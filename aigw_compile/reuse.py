@@ -17,12 +17,18 @@ from aigw_compile.resolve import (
     required,
     resolve,
     resolve_part,
+    taken_from,
 )
 from aigw_compile.source import Source
 from aigw_compile.validate import validate_layer, validate_part
 
-UNRESOLVED = frozenset(("AIG2001", "AIG2002", "AIG2003", "AIG2004", "AIG2005", "AIG2008", "AIG2010"))
-"""Codes that say that something of the whole is not there."""
+UNRESOLVED = frozenset(
+    ("AIG0106", "AIG0107", "AIG2001", "AIG2002", "AIG2003", "AIG2004", "AIG2005", "AIG2008", "AIG2009", "AIG2010")
+)
+"""Codes that say that something of the whole is not there, or another than was meant."""
+
+SPARE = frozenset(("AIG3060",))
+"""Codes of what is defined and not used: what one gateway does not use of a part is there for another."""
 
 
 class Whole(NamedTuple):
@@ -41,7 +47,16 @@ class Whole(NamedTuple):
 
     def told(self, findings: Iterable[Diagnostic]) -> list[Diagnostic]:
         """Return what else there is to say, about the whole: with its places, to whoever can mend it, each thing once."""
-        return [*news((self.source.locate(blamed(d, self.resolved)) for d in findings), self.said)]
+        own = (d for d in findings if not taken_from(d.at, self.resolved))
+        located = (self.source.locate(blamed(d, self.resolved)) for d in own)
+        return [*news((d for d in located if not self._beside(d)), self.said)]
+
+    def _beside(self, finding: Diagnostic) -> bool:
+        """Say whether nobody can use a finding, or somebody could use it to guess at what a part hides."""
+        span = finding.span
+        return span is not None and (
+            (finding.code in SPARE and span.via is not None) or overlaps(span, self.resolved.refused)
+        )
 
 
 class Reuse:
@@ -87,6 +102,10 @@ class Reuse:
     def parts(self, sources: Sequence[Source]) -> Iterator[tuple[Part, Whole]]:
         """Yield the parts that stand in some documents."""
         yield from ((part, self.part(part)) for part in self.library.every if part.source in sources)
+
+    def sources(self) -> tuple[Source, ...]:
+        """Return every part that anything was said of, with what it hides."""
+        return tuple(whole.source for whole in self._parts.values())
 
     def _layers(self, source: Source, resolved: Resolved) -> Iterator[Diagnostic]:
         """Yield what is wrong with the document by itself, with how the layers fit together, and with the parts."""

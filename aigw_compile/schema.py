@@ -12,6 +12,23 @@ from aigw_compile.diagnostic import Json, Pointer
 
 Schema = Mapping[str, Any]
 
+PLACES: Mapping[str, Pointer] = {
+    "AIGateway": ("spec",),
+    "Listener": ("spec", "listeners", 0),
+    "Vault": ("spec", "vaults", 0),
+    "Provider": ("spec", "providers", 0),
+    "Model": ("spec", "models", 0),
+    "Target": ("spec", "models", 0, "targets", 0),
+    "Auth": ("spec", "auth"),
+    "Consumer": ("spec", "consumers", 0),
+    "ConsumerGroup": ("spec", "consumerGroups", 0),
+    "Store": ("spec", "stores", 0),
+    "Policies": ("spec", "policies"),
+    "Observability": ("spec", "observability"),
+    "Deployment": ("spec", "deployment"),
+}
+"""Type of a part -> a place in a gateway where an object of that type stands."""
+
 
 @cache
 def document_schema(name: str = "aigateway.schema.json") -> dict[str, Any]:
@@ -52,7 +69,8 @@ def partial(schema: Schema) -> dict[str, Any]:
 
 def replaced_whole(node: Schema) -> bool:
     """Say whether a layer replaces what stands at a place as a whole, so that nothing in it is merged."""
-    return "atomic" in (node.get("x-kubernetes-map-type"), node.get("x-kubernetes-list-type"))
+    kinds = (node.get("x-kubernetes-map-type"), node.get("x-kubernetes-list-type"))
+    return "atomic" in kinds or "x-aigw-text-or-secret" in node
 
 
 def _wholes(node: Any) -> Iterator[Any]:
@@ -82,7 +100,7 @@ def _reached(node: Any, named: Schema) -> set[str]:
 
 
 def _partial(node: Schema, named: Schema) -> dict[str, Any]:
-    if replaced_whole(node) or "x-aigw-text-or-secret" in node:
+    if replaced_whole(node):
         return dict(node)
     found = {key: value for key, value in node.items() if key not in _DEMANDS}
     for key in ("items", "additionalProperties"):
@@ -102,7 +120,8 @@ def _partial(node: Schema, named: Schema) -> dict[str, Any]:
 
 def _at_most_one(choices: Sequence[str], alone: str | None) -> list[dict[str, Any]]:
     if alone:
-        return [{"not": {"required": [alone]}}, {"required": [alone], "propertyNames": {"enum": [alone, "configRef"]}}]
+        beside = {"propertyNames": {"enum": [alone, "configRef", "$patch"]}}
+        return [{"not": {"required": [alone]}}, {"required": [alone], **beside}]
     one = [{"required": [choice]} for choice in choices]
     return [*one, {"not": {"anyOf": one}}]
 

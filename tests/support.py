@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from aigw_compile.target import TARGETS, facts, manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = sorted(p.parent for p in (ROOT / "examples").glob("*/aigw-compile.yaml"))
+
+WITHOUT_PARTS = [folder for folder in EXAMPLES if (folder / "gateway.yaml").is_file()]
 
 
 def shared() -> Path | None:
@@ -49,6 +52,19 @@ def check_example(folder: Path) -> tuple[compiler.Opened, tuple[compiler.Checked
     checked, general = compiler.check(opened)
     assert not general, general
     return opened, checked
+
+
+def gateways(folder: Path) -> tuple[compiler.Opened, tuple[compiler.Checked, ...]]:
+    """The same without the parts, from which nothing is built by themselves."""
+    opened, checked = check_example(folder)
+    return opened, tuple(one for one in checked if one.part is None)
+
+
+def specs() -> dict[str, str]:
+    """Every gateway of the examples, as it would be written without any configRef: name of the example or gateway -> text."""
+    found = {folder.name: (folder / "gateway.yaml").read_text("utf-8") for folder in WITHOUT_PARTS}
+    merged = [one for folder in EXAMPLES if folder not in WITHOUT_PARTS for one in gateways(folder)[1]]
+    return found | {one.name: json.dumps(one.source.data) for one in merged}
 
 
 def build_all_accepted(checked: compiler.Checked, choice: TargetChoice, *, native: bool = False) -> compiler.Build:

@@ -11,7 +11,7 @@ import pytest
 
 from aigw_compile.schema import document_schema, follow
 from tests.editor.server import Server, running
-from tests.support import EXAMPLES, ROOT
+from tests.support import ROOT, WITHOUT_PARTS
 
 SCHEMA = document_schema()
 
@@ -53,10 +53,10 @@ def server() -> Iterator[Server]:
         yield found
 
 
-def opened(server: Server, text: str, name: str) -> str:
+def opened(server: Server, text: str, name: str, schema: str = "aigateway.schema.json") -> str:
     """Show the server a document whose first line names the schema, as users write it."""
     uri = (ROOT / name).as_uri()
-    head = f"# yaml-language-server: $schema={(ROOT / 'schemas/aigateway.schema.json').as_uri()}\n"
+    head = f"# yaml-language-server: $schema={(ROOT / 'schemas' / schema).as_uri()}\n"
     document = {"uri": uri, "languageId": "yaml", "version": 1, "text": head + text}
     server.send("textDocument/didOpen", {"textDocument": document})
     return uri
@@ -93,9 +93,11 @@ def place(text: str, mark: str, after: int = 0) -> tuple[str, dict[str, int]]:
     """Return the text without its marks, and where one of them stood (the line of the schema comes first)."""
     before = text[: text.index(mark)].splitlines()
     at = {"line": len(before), "character": len(before[-1]) + after}
-    for name in ("@TARGET", "@LIMIT"):
+    for name in ("@TARGET", "@LIMIT", "@CONFIG", "@FIELDS", "@REF", "@CACHE", "@MODEL"):
         text = text.replace(name, "")
-    return text.replace("@PER", "" if mark == "@PER" else "minute"), at
+    for name, word in (("@PER", "minute"), ("@FOR", "AIGateway")):
+        text = text.replace(name, "" if mark == name else word)
+    return text, at
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_hover(server: Server, word: str, wanted: str) -> None:
     assert wanted.lower() in str(answer["contents"]).lower()
 
 
-@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", WITHOUT_PARTS, ids=lambda folder: folder.name)
 def test_examples_are_clean_in_an_editor(server: Server, folder: Path) -> None:
     uri = opened(server, (folder / "gateway.yaml").read_text("utf-8"), f"{folder.name}.yaml")
     assert server.diagnostics(uri) == []
@@ -138,3 +140,73 @@ def test_a_misspelt_field_is_found_while_typing(server: Server) -> None:
     text, _ = place(SPEC.replace("firstByte", "firstBite"), "@LIMIT")
     found = server.diagnostics(opened(server, text, "misspelt.yaml"))
     assert [d["message"] for d in found] == ["Property firstBite is not allowed."]
+
+
+PART = """\
+apiVersion: aigw.dev/v1alpha1
+kind: AIGatewayConfig
+metadata: {name: org-baseline}
+spec:
+  for: @FOR
+  configRef:
+    - name: company
+      @REF
+  config:
+    @CONFIG
+    policies:
+      promptGuard: {deny: [{$patch: replace}, secret]}
+      limits: [{$patch: delete, name: rpm}]
+      cache:
+        ttl: 5m
+        @CACHE
+    models:
+      - name: chat
+        exposeTarget: {$patch: delete}
+        onDisconnect: {$patch: delete}
+        @MODEL
+  fields:
+    hide: [vaults]
+    @FIELDS
+"""
+
+
+@pytest.mark.parametrize(
+    ("mark", "wanted"),
+    [
+        ("@FOR", {"AIGateway", "Provider", "Target", "Policies"}),
+        ("@REF", {"file", "digest"}),
+        ("@CONFIG", {"listeners", "vaults", "providers", "auth", "consumers", "observability", "deployment"}),
+        ("@CACHE", {"type", "scope", "store"}),
+        ("@MODEL", {"targets", "retries", "timeouts", "configRef"}),
+        ("@FIELDS", {"lock", "expose", "open", "constrain", "secrets", "referrers", "friends"}),
+    ],
+)
+def test_completion_in_a_part(server: Server, mark: str, wanted: set[str]) -> None:
+    text, at = place(PART, mark)
+    uri = opened(server, text, f"part-{mark[1:].lower()}.yaml", "aigatewayconfig.schema.json")
+    answer = server.ask("textDocument/completion", {"textDocument": {"uri": uri}, "position": at})
+    assert wanted <= {item["label"] for item in answer["items"]}
+
+
+def test_a_part_is_clean_in_an_editor_and_its_faults_are_found(server: Server) -> None:
+    text, _ = place(PART, "@FIELDS")
+    assert server.diagnostics(opened(server, text, "part.yaml", "aigatewayconfig.schema.json")) == []
+    wrong = text.replace("ttl: 5m", "tttl: 5m").replace("hide:", "hid:")
+    found = server.diagnostics(opened(server, wrong, "part-wrong.yaml", "aigatewayconfig.schema.json"))
+    assert sorted(d["message"] for d in found) == ["Property hid is not allowed.", "Property tttl is not allowed."]
+
+
+def test_a_gateway_with_a_ref_is_clean_in_an_editor(server: Server) -> None:
+    text = """\
+apiVersion: aigw.dev/v1alpha1
+kind: AIGateway
+metadata: {name: support}
+spec:
+  configRef: {name: org-baseline}
+  models:
+    - {name: chat, configRef: [{name: chat-base, file: ../platform/chat.yaml}]}
+  listeners: [{configRef: {name: public}}]
+"""
+    assert server.diagnostics(opened(server, text, "with-ref.yaml")) == []
+    found = server.diagnostics(opened(server, text.replace("  configRef: {name: org-baseline}\n", ""), "no-ref.yaml"))
+    assert [d["message"] for d in found] == ['Missing property "providers".']

@@ -21,13 +21,13 @@ def test_lint_finds_no_error_and_no_warning(folder: Path) -> None:
 @pytest.mark.parametrize("folder", support.EXAMPLES, ids=lambda f: f.name)
 def test_golden(folder: Path) -> None:
     """`make golden` rewrites these; what changed is read in the diff."""
-    opened, checked = support.check_example(folder)
+    opened, checked = support.gateways(folder)
     for one in checked:
         for choice in compiler.choices(opened.project):
             built = compiler.build(one, choice, opened.project.accepts)
             assert not [d for d in built.diagnostics if d.severity >= Severity.WARNING], built.diagnostics
             there = folder / opened.project.output / one.name / choice.name
-            documents = (*built.documents, write.spec_document(one.source.data))
+            documents = (*built.documents, write.spec_document(one.source.data, one.source.veil.hidden))
             assert write.stale(there, documents) == []
             assert {d.filename for d in documents} == {p.name for p in there.iterdir() if p.is_file()}
             for document in documents:
@@ -36,7 +36,7 @@ def test_golden(folder: Path) -> None:
 
 @pytest.mark.parametrize("folder", support.EXAMPLES, ids=lambda f: f.name)
 def test_accepted_losses_occur_and_have_a_reason(folder: Path) -> None:
-    opened, checked = support.check_example(folder)
+    opened, checked = support.gateways(folder)
     builds = [
         compiler.build(one, choice, opened.project.accepts)
         for one in checked

@@ -21,10 +21,10 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"policies", "target", "project"}),
     frozenset({"plan", "rules", "validate", "lower", "prune", "secretfiles"}),
     frozenset({"meaning", "kongblocks", "resolve"}),
-    frozenset({"diff", "reuse"}),
+    frozenset({"diff", "reuse", "view"}),
     frozenset({"emitters", "render", "verify", "write", "reading"}),
     frozenset({"compiler"}),
-    frozenset({"comparing", "explain"}),
+    frozenset({"comparing", "explain", "pinning"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )

@@ -71,11 +71,10 @@ def part(number: int) -> str:
 
 ATTACKS: dict[str, tuple[Callable[[], dict[str, str]], str]] = {
     "8 MiB of mappings": (lambda: spec("{models: [" + fill("{a},") + "]}"), "AIG0025"),
-    "8 MiB of different keys": (lambda: spec("{" + ",".join(f"k{n:06d}" for n in range(900_000)) + "}"), "AIG0025"),
     "one text of 8 MiB": (lambda: spec('{models: [{name: "' + fill("\U0001f600"[:1])[: FULL // 4] + '"}]}'), "AIG1"),
     "aliases of large lists": (lambda: spec("{a: &a [" + "x," * 100_000 + "], b: [" + "*a," * 900 + "]}"), "AIG0025"),
     "60,000 faults in items": (lambda: spec("{models: [" + "{a}," * 60_000 + "]}"), "AIG1099"),
-    "160,000 faults in one item": (lambda: spec("{models: [{targets: [" + "{a}," * 160_000 + "]}]}"), "AIG1099"),
+    "60,000 faults in one item": (lambda: spec("{models: [{targets: [" + "{a}," * 60_000 + "]}]}"), "AIG1099"),
     "160,000 unknown keys": (lambda: spec("{" + ",".join(f"k{n}" for n in range(160_000)) + "}"), "AIG1099"),
     "secrets without end": (lambda: spec("{models: [" + f"sk-proj-{'0' * 40}," * 100_000 + "]}"), "AIG1099"),
     "names that nothing has": (
@@ -90,7 +89,7 @@ ATTACKS: dict[str, tuple[Callable[[], dict[str, str]], str]] = {
     ),
     "many large files": (lambda: several(lambda n: part(n) + f"# {fill('a')}", 9), "AIG0108"),
     "many files of parts": (lambda: several(part, 1200), "AIG0108"),
-    "many foreign files": (lambda: several(lambda n: f"a: [{fill('{a},')}]", 4), "no gateway found"),
+    "many foreign files": (lambda: several(lambda n: f"a: [{fill('{a},')}]", 2), "no gateway found"),
     "references without end": (
         lambda: spec("{configRef: [" + ",".join(f"{{name: p, file: {n:x}.yaml}}" for n in range(12_000)) + "]}"),
         "AIG0108",

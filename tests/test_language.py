@@ -24,12 +24,11 @@ from aigw_compile.language.generate import published, strict
 from aigw_compile.source import parse
 from aigw_compile.validate import validate
 from tests.drawn import document, mutated
-from tests.support import EXAMPLES, ROOT
+from tests.support import ROOT, specs
 
 
 def examples() -> list[Any]:
-    texts = [(folder / "gateway.yaml").read_text() for folder in EXAMPLES]
-    return [parse(text, "x")[0][0].data for text in texts]
+    return [parse(text, "x")[0][0].data for text in specs().values()]
 
 
 @pytest.mark.parametrize(("name", "text"), published().items())
@@ -290,7 +289,8 @@ def places(data: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
             yield from places(inner, (*at, index))
 
 
-PLACES = [(number, at) for number, data in enumerate(examples()) for at in places(data) if at]
+EXAMPLES = examples()
+PLACES = [(number, at) for number, data in enumerate(EXAMPLES) for at in places(data) if at]
 VALUES = st.sampled_from(
     [
         None,
@@ -324,7 +324,7 @@ VALUES = st.sampled_from(
 def test_definition_and_validator_accept_the_same(where: tuple[int, tuple[Any, ...]], value: Any, how: str) -> None:
     """Change one place of an example: pydantic accepts it if and only if the running validator does."""
     number, at = where
-    data = copy.deepcopy(examples()[number])
+    data = copy.deepcopy(EXAMPLES[number])
     holder = data
     for step in at[:-1]:
         holder = holder[step]

@@ -10,6 +10,7 @@ COMMANDS: Mapping[str, str] = {
     "diff": "Say what a change means.",
     "explain": "Explain a code, a place in a spec, or a line of an output.",
     "targets": "Show what each target can do.",
+    "pin": "Write the digests of parts into the specs that refer to them.",
     "schema": "Print a JSON schema, for editors and for CI.",
     "secrets": "Fetch the secrets that an output needs and write them beside it.",
     "serve": "Run the reference proxy on a spec.",

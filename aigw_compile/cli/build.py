@@ -31,6 +31,7 @@ from aigw_compile.project import TargetChoice
 @click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")
 @click.option("--map", "with_map", is_flag=True, help="Write OUTPUT.map.json: line of an output -> place in the spec.")
 @click.option("--verify", "verify", type=click.Choice(["schema", "native"]), default="schema", show_default=True)
+@common.frozen_option
 @common.report_options
 def command(
     paths: Sequence[Path],
@@ -43,6 +44,7 @@ def command(
     fail_on: str | None,
     with_map: bool,
     verify: str,
+    frozen: bool,
     format_: str,
     reports: Sequence[str],
     strict: bool,
@@ -55,7 +57,7 @@ def command(
     """
     try:
         failing = comparing.classes_of(fail_on)
-        asked = Asked(targets, output, emit, against, with_diff, failing, with_map, verify == "native")
+        asked = Asked(targets, output, emit, against, with_diff, failing, with_map, verify == "native", frozen)
         results = [_project(opened, asked) for opened in compiler.open_projects(common.existing(paths))]
     except comparing.SideError as wrong:
         raise click.UsageError(str(wrong)) from None
@@ -91,6 +93,7 @@ class Asked(NamedTuple):
     failing: tuple[str, ...]
     with_map: bool
     native: bool
+    frozen: bool
 
 
 class Result(NamedTuple):
@@ -106,7 +109,7 @@ class Result(NamedTuple):
 
 def _project(opened: compiler.Opened, asked: Asked) -> Result:
     project = opened.project
-    checked, general = compiler.check(opened)
+    checked, general = compiler.check(opened, frozen=asked.frozen)
     findings: list[Diagnostic] = [*general, *(d for one in checked for d in one.diagnostics)]
     wanted = compiler.choices(project, asked.targets)
     old = comparing.side_of(asked.against, project, wanted) if asked.against else None

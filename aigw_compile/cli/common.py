@@ -15,7 +15,16 @@ from aigw_compile.project import TargetChoice
 from aigw_compile.render import FORMATS
 from aigw_compile.target import TARGETS, manifest
 
-__all__ = ["Progress", "coloured", "existing", "paths_argument", "report_options", "show", "target_option"]
+__all__ = [
+    "Progress",
+    "coloured",
+    "existing",
+    "frozen_option",
+    "paths_argument",
+    "report_options",
+    "show",
+    "target_option",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,6 +46,12 @@ def report_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def frozen_option(function: F) -> F:
+    """--frozen."""
+    text = "Every configRef must name the digest that its part has (see `pin`)."
+    return click.option("--frozen", is_flag=True, help=text)(function)
 
 
 def target_option(function: F) -> F:

@@ -19,6 +19,7 @@ from aigw_compile.render.changes import FORMATS, text
 @click.argument("base", required=False)
 @click.argument("head", required=False)
 @common.target_option
+@common.frozen_option
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("--exit-code", is_flag=True, help="End with 2 if anything changed.")
 @click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")
@@ -26,7 +27,7 @@ def command(**asked: Any) -> None:
     """Say what changes between BASE and HEAD: in meaning, and in each target's outputs. Nothing is written.
 
     A side is a spec, a folder with specs, a folder with outputs, or git:REV. BASE is the project's `diff.against` if
-    absent, HEAD the specs as they are now.
+    absent, HEAD the specs as they are now. `--frozen` is asked of HEAD alone.
     """
     try:
         _run(**asked)
@@ -38,6 +39,7 @@ def _run(
     base: str | None,
     head: str | None,
     targets: Sequence[TargetChoice],
+    frozen: bool,
     format_: str,
     exit_code: bool,
     fail_on: str | None,
@@ -52,7 +54,10 @@ def _run(
             "compare with what? `aigw-compile diff git:origin/main`, or diff.against in aigw-compile.yaml"
         )
     wanted = compiler.choices(project, targets)
-    new = comparing.side_of(head, project, wanted) if head else comparing.current([Path(".")], wanted, project)
+    if head:
+        new = comparing.side_of(head, project, wanted, frozen=frozen)
+    else:
+        new = comparing.current([Path(".")], wanted, project, frozen=frozen)
     old = comparing.side_of(base, project, wanted)
     changed = failed = 0
     for name in [*new.gateways, *(n for n in old.gateways if n not in new.gateways)]:

@@ -14,10 +14,12 @@ from aigw_compile.project import TargetChoice
 @click.command()
 @common.paths_argument
 @common.target_option
+@common.frozen_option
 @common.report_options
 def command(
     paths: Sequence[Path],
     targets: Sequence[TargetChoice],
+    frozen: bool,
     format_: str,
     reports: Sequence[str],
     strict: bool,
@@ -27,7 +29,7 @@ def command(
     With --target, what that target cannot do is said as well. Nothing is written.
     """
     try:
-        code = linting.lint(common.existing(paths), targets, format_, reports, strict)
+        code = linting.lint(common.existing(paths), targets, format_, reports, strict, frozen)
     except showing.ReportError as wrong:
         raise click.UsageError(str(wrong)) from None
     raise click.exceptions.Exit(code)

@@ -21,6 +21,7 @@ def lint(
     format_: str = "text",
     reports: Sequence[str] = (),
     strict: bool = False,
+    frozen: bool = False,
 ) -> int:
     """Check every spec below the paths, which exist; with targets also what those cannot do. Return the exit code.
 
@@ -31,7 +32,7 @@ def lint(
     found = skipped = 0
     shown_from = Path()
     for opened in compiler.open_projects(tuple(paths) or (Path("."),)):
-        checked, general = compiler.check(opened)
+        checked, general = compiler.check(opened, frozen=frozen)
         every += checked
         findings += [*general, *(d for one in checked for d in one.diagnostics)]
         for one in checked:

@@ -29,7 +29,10 @@ from aigw_compile.project import TargetChoice
 )
 @click.option("--address", help="Listen here instead (127.0.0.1 unless told otherwise).")
 @click.option("--port", type=click.IntRange(0, 65535), help="Listen on this port instead; 0 takes a free one.")
-def command(path: Path, gateway: str | None, mock_providers: bool, address: str | None, port: int | None) -> None:
+@common.frozen_option
+def command(
+    path: Path, gateway: str | None, frozen: bool, mock_providers: bool, address: str | None, port: int | None
+) -> None:
     """Run the reference proxy on PATH: a spec, a folder with one, or a compiled proxy.json.
 
     With --mock-providers every provider is played by the proxy itself, every secret is made up, and what to call with
@@ -45,7 +48,7 @@ def command(path: Path, gateway: str | None, mock_providers: bool, address: str 
         raise click.ClickException(f"{wanted} ({missing})") from None
     (path,) = common.existing([path])
     made = path.name.endswith(".json")
-    text, hides = (path.read_bytes(), write.veil_of(path.parent)) if made else _compiled(path, gateway)
+    text, hides = (path.read_bytes(), write.veil_of(path.parent)) if made else _compiled(path, gateway, frozen)
     try:
         loaded = config.load(text)
     except config.ConfigError as wrong:
@@ -61,14 +64,15 @@ def command(path: Path, gateway: str | None, mock_providers: bool, address: str 
     raise click.exceptions.Exit(code)
 
 
-def _compiled(path: Path, gateway: str | None) -> tuple[bytes, Veil]:
+def _compiled(path: Path, gateway: str | None, frozen: bool) -> tuple[bytes, Veil]:
     opened = compiler.open_project([path])
-    checked, general = compiler.check(opened)
-    chosen = [one for one in checked if gateway in (None, one.name)]
-    if not checked and general:
+    checked, general = compiler.check(opened, frozen=frozen)
+    gateways = [one for one in checked if one.part is None]
+    chosen = [one for one in gateways if gateway in (None, one.name)]
+    if not gateways and general:
         raise click.exceptions.Exit(common.show(general, opened.shown_from, "text", ()) or 1)
     if len(chosen) != 1:
-        names = ", ".join(one.name for one in checked) or "none"
+        names = ", ".join(one.name for one in gateways) or "none"
         raise click.UsageError(f"which gateway? --gateway NAME; {path} holds: {names}")
     (one,) = chosen
     findings = [*general, *one.diagnostics]

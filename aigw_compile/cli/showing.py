@@ -37,7 +37,7 @@ def show(
 
     `hidden` returns the regions of files that a part hides; no line is shown without stars in their place.
     """
-    findings = _titled(_once(sorted(set(diagnostics), key=_order)))
+    findings = _titled(_once(sorted(dict.fromkeys(diagnostics), key=_order)))
     texts = _texts(findings, root, [*hidden()] if findings else [])
     sys.stdout.write(_rendered(format_, findings, texts, colour=coloured()))
     sys.stdout.flush()

@@ -57,55 +57,59 @@ def parts() -> dict[str, Any]:
 
 
 _PATCHES: dict[str, Any] = {
+    "Patch": {
+        "title": "Patch",
+        "description": "delete takes out what a weaker part sets, replace does not merge with it.",
+        "enum": ["delete", "replace"],
+    },
     "Delete": {
         "description": "Takes out what a weaker part sets.",
         "properties": {"$patch": {"const": "delete"}},
         "required": ["$patch"],
         "additionalProperties": False,
     },
-    "Patch": {
-        "title": "Patch",
-        "description": "delete takes out what a weaker part sets, replace does not merge with it.",
-        "enum": ["delete", "replace"],
+    "Anew": {
+        "description": "As the first item: does not merge with the list of a weaker part.",
+        "properties": {"$patch": {"const": "replace"}},
+        "required": ["$patch"],
+        "additionalProperties": False,
     },
 }
 
 
 def _patchable(node: Any) -> Any:
-    """Let `$patch` stand in every map that is merged, and `{$patch: delete}` in place of every other field."""
-    if not isinstance(node, dict) or replaced_whole(node) or ("not" in node and not node["not"]):
+    """Let `$patch` stand in every map that is merged, `{$patch: delete}` in place of a field, and a directive in a list."""
+    if not isinstance(node, dict) or (replaced_whole(node) and "$ref" not in node):
         return node
     node = dict(node)
     if "properties" in node:
-        node["properties"] = {key: _replaceable(inner) for key, inner in node["properties"].items()}
-        node["properties"]["$patch"] = {"$ref": "#/$defs/Patch"}
-    elif node.get("type") == "object":
-        node["properties"] = {"$patch": {"$ref": "#/$defs/Patch"}}
+        node["properties"] = {key: _or(_patchable(inner), "Delete") for key, inner in node["properties"].items()}
     if isinstance(node.get("additionalProperties"), dict):
-        node["additionalProperties"] = _replaceable(node["additionalProperties"])
-    if "items" in node:
-        node["items"] = _listed(node["items"], node.get("x-kubernetes-list-type") == "map")
+        node["additionalProperties"] = _or(_patchable(node["additionalProperties"]), "Delete")
+    if node.get("type") == "object":
+        node["properties"] = {**node.get("properties", {}), "$patch": {"$ref": "#/$defs/Patch"}}
+    if "propertyNames" in node:
+        node["propertyNames"] = {"anyOf": [node["propertyNames"], {"const": "$patch"}]}
+    if node.get("x-kubernetes-list-type") == "map":
+        node["items"] = {**node["items"], "if": {"anyOf": [node["items"]["if"], {"required": ["$patch"]}]}}
+    elif "items" in node:
+        node["items"] = _or(node["items"], "Anew")
     return node
 
 
-def _replaceable(node: Any) -> Any:
-    found = _patchable(node)
-    if "type" in found and found["type"] != "object" and "$ref" not in found:
-        kinds = found["type"] if isinstance(found["type"], list) else [found["type"]]
-        if "object" not in kinds and "enum" not in found and "const" not in found:
-            return {**found, "type": [*kinds, "object"], "$ref": "#/$defs/Delete"}
-    return found
+def _or(node: Any, directive: str) -> Any:
+    """Let a directive stand in place of a value. What is a map of ours takes it anyway."""
+    ours = "$ref" in node and node["$ref"] not in _WHOLE
+    if ours or node.get("type") == "object" or ("not" in node and not node["not"]):
+        return node
+    also = {"$ref": f"#/$defs/{directive}"}
+    if {"$ref", "enum", "const", "if"} & set(node) or not isinstance(node["type"], str):
+        shown = {key: node[key] for key in ("title", "description", "examples", "default") if key in node}
+        return {**shown, "anyOf": [node, also]}
+    return {**node, "type": [node["type"], "object"], **also}
 
 
-def _listed(items: Any, keyed: bool) -> Any:
-    """The first item of a list may be `{$patch: replace}`."""
-    if keyed:
-        named = {"anyOf": [items["if"], {"required": ["$patch"]}]}
-        return {**items, "if": named}
-    found = _patchable(items)
-    if isinstance(found.get("type"), str) and "enum" not in found:
-        return {**found, "type": [found["type"], "object"], "properties": {"$patch": {"const": "replace"}}}
-    return found
+_WHOLE = ("#/$defs/SecretRef", "#/$defs/ConfigRefs")
 
 
 def published() -> dict[str, str]:

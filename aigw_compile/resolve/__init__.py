@@ -6,19 +6,19 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, did_you_mean, named, value_at
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, Span, did_you_mean, named, value_at
 from aigw_compile.mask import veil
-from aigw_compile.project import Project
+from aigw_compile.project import Project, Require
 from aigw_compile.resolve.advice import advice
-from aigw_compile.resolve.bind import Binding
+from aigw_compile.resolve.bind import Binding, Told, unseen
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
 from aigw_compile.resolve.merged import Layering, Merged, Mount
-from aigw_compile.resolve.parts import CONFIG, Library, Part, nested
+from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested
 from aigw_compile.resolve.paths import Path, matches, places
-from aigw_compile.resolve.shapes import PLACES
 from aigw_compile.resolve.survey import survey
+from aigw_compile.schema import PLACES
 from aigw_compile.source import Source
 from aigw_compile.units import key_of
 
@@ -29,16 +29,19 @@ __all__ = [
     "Library",
     "Merged",
     "Part",
+    "Ref",
     "Resolved",
     "blamed",
     "bound",
     "digest",
     "hidden",
     "key_of",
+    "nested",
     "own_findings",
     "required",
     "resolve",
     "resolve_part",
+    "taken_from",
 ]
 
 
@@ -51,6 +54,8 @@ class Resolved(NamedTuple):
     parts: tuple[Part, ...]
     """Every part that it is made from."""
     mounts: tuple[Mount, ...]
+    refused: tuple[Span, ...] = ()
+    """Texts of which nothing but the diagnostics is to be said: more would tell what a part hides."""
 
     @property
     def layered(self) -> bool:
@@ -73,8 +78,9 @@ def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:
     if not isinstance(data, dict) or not refers(data):
         return Resolved(source, (), (), ())
     layering = Layering(library, source, (data["spec"], ("spec",)), None)
+    told = _refused(layering)
     merged = Merged(source, layering, ("spec",), {**data, "spec": layering.value()})
-    found = _resolved(merged, layering, merged)
+    found = _resolved(merged, layering, told, merged)
     refs = [ref for _, refs in nested(data["spec"], ("spec",)) for ref in refs]
     return found._replace(diagnostics=(*found.diagnostics, *pins(refs, source, library, frozen)))
 
@@ -82,39 +88,54 @@ def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:
 def resolve_part(part: Part, library: Library) -> Resolved:
     """Return a part with what it builds on: its data is that of its type, at ("spec", "config")."""
     layering = Layering(library, part.source, (part.config, CONFIG), part)
+    told = _refused(layering)
     data = part.source.data if isinstance(part.source.data, dict) else {}
     spec = data.get("spec")
     whole = {**data, "spec": {**(spec if isinstance(spec, dict) else {}), "config": layering.value()}}
-    return _resolved(Merged(part.source, layering, CONFIG, whole), layering, None)
+    return _resolved(Merged(part.source, layering, CONFIG, whole), layering, told, None)
 
 
-def _resolved(source: Merged, layering: Layering, constrains: Merged | None) -> Resolved:
+def _refused(layering: Layering) -> Told:
+    """Say what contracts refuse, and take it out, so that nothing is said of what would follow from it."""
+    told = unseen(layering)
+    Binding(layering, layering.mounts(), told)
+    layering.drop(told.taken)
+    return told
+
+
+def _resolved(source: Merged, layering: Layering, told: Told, constrains: Merged | None) -> Resolved:
     mounts = layering.mounts()
     parts = tuple(dict.fromkeys(m.layer.part for m in mounts if m.layer.part is not None))
     bare = Resolved(source, (), parts, tuple(mounts))
     source.veil = veil(source.data, hidden(bare))
-    found = [*layering.findings, *Binding(layering, mounts).findings]
+    found = [*layering.findings, *told.findings]
     if constrains is not None:
         found += map(source.locate, constrained(constrains, mounts))
-    return bare._replace(diagnostics=tuple(found))
+    return bare._replace(diagnostics=tuple(found), refused=tuple(told.refused))
 
 
 def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator[Diagnostic]:
     """Yield what is to be said of a part's references and contract, with its places."""
     pinned = pins([*part.refs, *part.inner], part.source, library, frozen)
-    about = (*_friends(part, library), *_vaults(part, library), *advice(part))
+    about = (
+        *_twins(part, library),
+        *_friends(part, library),
+        *_vaults(part, library),
+        *advice(part, library.line(part)),
+    )
     for found in (*part.diagnostics, *library.found(part), *pinned, *about):
         yield part.source.locate(found)
-    yield from (found for twin, found in library_findings(library) if twin is part or twin.name == part.name)
+    yield from _twins(part, library)
 
 
 def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:
     for friend in part.contract.friends:
         if library.friend(friend) is None:
             message = f'no part "{friend.name}" is in this project'
+            hint = f"{did_you_mean(friend.name, library.parts)}; whoever made a part of that name would be the friend"
             if friend.name in library.parts:
                 message = f'the part "{friend.name}" does not stand in {friend.path}'
-            hint = f"{did_you_mean(friend.name, library.parts)}; whoever made a part of that name would be the friend"
+                hint = "move it there, or mend the path"
             yield Diagnostic("AIG2032", Severity.ERROR, message, friend.at, hint)
 
 
@@ -134,15 +155,16 @@ def _list(part: Part, at: Pointer) -> list[Json]:
     return found if isinstance(found, list) else []
 
 
-def library_findings(library: Library) -> Iterator[tuple[Part, Diagnostic]]:
-    """Yield what is wrong between parts: two of one name. With its place, and the part that it is about."""
-    for part, first in library.twins:
-        span = first.source.span(("metadata", "name"))
-        message = f'a part named "{part.name}" stands in {span.file}:{span.line} already'
-        related = (Related("the first one", (), span),)
-        hint = "names of parts are unique in a project: give this one another"
-        found = Diagnostic("AIG2009", Severity.ERROR, message, ("metadata", "name"), hint, related)
-        yield part, part.source.locate(found)
+def _twins(part: Part, library: Library) -> Iterator[Diagnostic]:
+    """Yield that two parts have one name, at each of them."""
+    for two in library.twins:
+        for one, other in (two, two[::-1]) if part in two else ():
+            span = other.source.span(("metadata", "name"))
+            message = f'another part named "{part.name}" stands in {span.file}:{span.line}'
+            related = (Related("the other one", (), span),)
+            hint = "names of parts are unique in a project: give the newer one another"
+            found = Diagnostic("AIG2009", Severity.ERROR, message, ("metadata", "name"), hint, related)
+            yield one.source.locate(found)
 
 
 def required(source: Source, resolved: Resolved, project: Project, library: Library) -> Iterator[Diagnostic]:
@@ -152,9 +174,17 @@ def required(source: Source, resolved: Resolved, project: Project, library: Libr
         if one.covers(library.file(source)) and not made_from:
             where = f" in {one.at}" if one.at else ""
             message = f'gateways in {one.path} must refer to the part "{one.name}"{where}'
-            hint = f"write configRef: [{{name: {one.name}}}] at the top of spec"
+            led = [p.name for p in library.parts.values() if _leads_to(one, p, source, library)]
+            hint = f"write configRef: {{name: {led[0] if led else one.name}}} at the top of spec"
+            hint += f"; these lead to it: {', '.join(led)}" if len(led) > 1 else ""
             at: Pointer = ("spec", "configRef") if "configRef" in _spec(source) else ("spec",)
             yield source.locate(Diagnostic("AIG2011", Severity.ERROR, message, at, hint, (), True))
+
+
+def _leads_to(one: Require, part: Part, source: Source, library: Library) -> bool:
+    """Say whether a document that refers to a part, as it may, is made from what is required."""
+    usable = part.type == "AIGateway" and library.may_refer(part, source)
+    return usable and any(one.takes(p.name, library.file(p.source)) for p in library.line(part))
 
 
 def _spec(source: Source) -> dict[str, Json]:
@@ -195,6 +225,16 @@ def bound(source: Source, at: Pointer) -> Iterator[tuple[str, Part, Pointer]]:
                     yield word, part, place
 
 
+def taken_from(at: Pointer, resolved: Resolved) -> bool:
+    """Say whether a layer has something at a place, or right above, that was not merged: who knows what would be right then."""
+    source = resolved.source
+    if not isinstance(source, Merged) or not source.layering.taken:
+        return False
+    broken = {(layer, place[:-1]) for layer, place in source.layering.taken}
+    stacks = [found[0] for found in (source.stack(at), source.stack(at[:-1])) if found]
+    return any((entry.layer, entry.at) in broken for stack in stacks for entry in stack)
+
+
 def blamed(finding: Diagnostic, resolved: Resolved) -> Diagnostic:
     """Return the finding about the whole, told to whoever can mend it: a missing field may be one that a part hides."""
     missing = re.match(r"`(\w+)` is missing", finding.message) if finding.code == "AIG1002" else None
@@ -202,12 +242,11 @@ def blamed(finding: Diagnostic, resolved: Resolved) -> Diagnostic:
         return finding
     place = (*finding.at, missing[1])
     holding = resolved.source.stack(finding.at)
-    layers = [entry.layer.part for entry in holding[0]] if holding else []
+    layering = resolved.source.layering
     for path, part, at in _hiding(resolved):
         if not matches(path, place[1:], value_at(("spec",), resolved.source.data)):
             continue
-        exempt = resolved.source.layering.library.exempt(part)
-        if any(layer in exempt for layer in layers):
+        if any(layering.free(part, entry.layer) for entry in (holding[0] if holding else ())):
             message = f"`{missing[1]}` is required and hidden here, and nobody sets it"
             hint = f"set it in the config of this part, or do not hide it; {finding.hint}" if finding.hint else ""
             return part.source.locate(Diagnostic("AIG2026", Severity.ERROR, message, at, hint))

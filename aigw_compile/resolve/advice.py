@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from aigw_compile.diagnostic import Diagnostic, Pointer, Severity, value_at
 from aigw_compile.resolve.contract import Contract
@@ -20,15 +20,21 @@ _BLINDS = {"promptGuard": ("scope", "roles"), "responseGuard": ("action",)}
 """Fields beside the patterns of a guard that say what it looks at, and what it does."""
 
 
-def advice(part: Part) -> Iterator[Diagnostic]:
-    """Yield a warning for each lock that somebody who refers to the part can walk around."""
+def advice(part: Part, line: Sequence[Part]) -> Iterator[Diagnostic]:
+    """Yield a warning for each lock that somebody who refers to the part can walk around.
+
+    `line`: the part and its own parts, whose contracts bind whoever refers to it just as well.
+    """
     if part.type != "AIGateway":
         return
-    if part.contract.secrets is None and any(True for _ in secrets_in(part.config, of_type(part.type))):
+    if all(one.contract.secrets is None for one in line) and any(
+        True for _ in secrets_in(part.config, of_type(part.type))
+    ):
         message = "this part has credentials, and whoever refers to it may name any secret as one of their own"
         where: Pointer = ("spec", "fields") if part.contract != Contract() else ("spec",)
         yield _warning("AIG2036", message, where, 'list those that are theirs: secrets: [{env: "TEAM_*"}]', on_key=True)
-    closed = [term.path for term in part.contract.hide] + [lock.path for lock in part.contract.lock]
+    closed = [term.path for one in line for term in one.contract.hide]
+    closed += [lock.path for one in line for lock in one.contract.lock]
     for lock in part.contract.lock:
         if lock.path[:1] == ("auth",) and len(lock.path) > 1 and not _covered(("auth",), closed):
             message = f"`{written(lock.path)}` is locked, and `auth` is not: a sibling `anonymous: true` opens the door"

@@ -74,6 +74,12 @@ CODES: Mapping[str, tuple[str, str, str]] = {
         "a part that has errors",
         "A gateway is not compiled from a part whose own file, contract or parts have errors; they are reported there.",
     ),
+    "AIG2013": (
+        "error",
+        "a digest that `pin` cannot write",
+        "`aigw-compile pin` changes a file only where the text stays what it was but for the digests. A configRef behind an "
+        "alias, or in an unusual form of YAML, is left alone: write the digest by hand, or the reference in a plain form.",
+    ),
     "AIG2020": (
         "error",
         "a locked field is changed",

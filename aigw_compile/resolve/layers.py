@@ -17,7 +17,16 @@ from aigw_compile.units import key_of
 class Layer:
     """A document as it was brought in at one place: by the gateway itself, or through a configRef."""
 
-    def __init__(self, source: Source, part: Part | None, by: Layer | None, ref: Pointer, plain: bool) -> None:
+    def __init__(
+        self,
+        source: Source,
+        part: Part | None,
+        by: Layer | None,
+        ref: Pointer,
+        plain: bool,
+        host: Layer | None = None,
+        beside: frozenset[Part] = frozenset(),
+    ) -> None:
         self.source = source
         self.part = part
         """None: the gateway itself."""
@@ -26,6 +35,10 @@ class Layer:
         """The place of the configRef, in the document of `by`."""
         self.plain = plain
         """Nothing below its top is a configRef or a `$patch`."""
+        self.host = host
+        """The layer inside of which the object with the configRef stands; None at the top of the whole."""
+        self.beside = beside
+        """The parts that came in at the same object."""
 
     @property
     def name(self) -> str:
@@ -57,10 +70,33 @@ class Entry(NamedTuple):
         return Entry(self.layer, self.value[step], (*self.at, step))  # type: ignore[index]
 
 
+GONE: Json = {PATCH: "gone"}
+"""In place of an item that was taken out of a list: the places of the others stay what they are."""
+
 Stack = list[Entry]
 """What every layer has at one place, weakest first."""
 Expand = Callable[[Entry, Shape], Stack]
 """An entry whose object has a configRef to the entries that it stands for."""
+
+
+def skipped(item: Json) -> bool:
+    """Say whether an item of a list is none: a directive, or taken out."""
+    return item is GONE or item == {PATCH: "replace"}
+
+
+def without(value: Json, places: list[Pointer]) -> Json:
+    """Return a value as if nobody had written what stands at these places of it."""
+    here = [place for place in places if len(place) == 1]
+    for step in {place[0] for place in places}:
+        further = [place[1:] for place in places if place[0] == step and len(place) > 1]
+        one = GONE if (step,) in here else without(value[step], further)  # type: ignore[index]
+        if one == {}:
+            one = GONE  # a directive stood there alone
+        if isinstance(value, dict):
+            value = {k: one if k == step else v for k, v in value.items() if k != step or one is not GONE}
+        elif isinstance(value, list):
+            value = [one if i == step else v for i, v in enumerate(value)]
+    return value
 
 
 def expanded(stack: Stack, shape: Shape, expand: Expand) -> Stack:
@@ -163,7 +199,7 @@ def items(stack: Stack, shape: Shape, expand: Expand) -> dict[tuple[str, int], S
         for index, item in enumerate(value if isinstance(value, list) else ()):
             entry = Entry(layer, item, (*at, index))
             if type(item) is dict:
-                if item == {PATCH: "replace"}:
+                if skipped(item):
                     continue
                 name = item.get("name")
                 if type(name) is not str:
@@ -191,6 +227,6 @@ def union(stack: Stack) -> Stack:
     found: dict[str, Entry] = {}
     for layer, value, at, _ in stack:
         for index, item in enumerate(value if isinstance(value, list) else ()):
-            if item != {PATCH: "replace"}:
+            if not skipped(item):
                 found[repr(item)] = Entry(layer, item, (*at, index))
     return list(found.values())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span
-from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys
+from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys, skipped, without
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested, refs_of
 from aigw_compile.resolve.paths import Item, Path
@@ -43,7 +43,11 @@ class Layering:
         self.findings: list[Diagnostic] = []
         """About the configRefs of the document itself and of those that it reaches; with their places."""
         self._expansions: dict[tuple[int, Pointer], Stack] = {}
+        self.taken: set[tuple[Layer, Pointer]] = set()
+        """What is not merged, since its layer may not set it."""
         self._size = 0
+        self._free: dict[tuple[Part, Layer], bool] = {}
+        self._at = at
         self.own = Layer(source, part, None, (), (part.survey if part else survey(value)).plain)
         own = Entry(self.own, value, at)
         self.root = [*self._parts(own, part.refs), own] if part else expanded([own], self.shape, self.expand)
@@ -79,11 +83,15 @@ class Layering:
         steps, found = self.library.steps(refs, source, type_)
         self.findings += [source.locate(d)._replace(span=entry.layer.span(d.at)) for d in found]
         before = self._size
+        top = entry.layer is self.own and entry.at == self._at
+        host = None if top else entry.layer
+        beside = frozenset([step.part for step in steps] + ([entry.layer.part] if top and entry.layer.part else []))
         layers: dict[Part | None, Layer] = {None: entry.layer}
         stack: Stack = []
         for step in reversed(steps):
             by = layers.get(step.by if step.by is not entry.layer.part else None, entry.layer)
-            layers[step.part] = Layer(step.part.source, step.part, by, step.ref.at, step.part.survey.plain)
+            plain = step.part.survey.plain
+            layers[step.part] = Layer(step.part.source, step.part, by, step.ref.at, plain, host, beside)
             self._size += step.part.survey.size + OBJECT
             stack.append(Entry(layers[step.part], step.part.config, CONFIG))
         self.library.values += self._size - before
@@ -97,6 +105,41 @@ class Layering:
                 self.findings.append(source.locate(one)._replace(span=entry.layer.span(at)))
             return []
         return list(reversed(stack))
+
+    def free(self, part: Part, layer: Layer) -> bool:
+        """Say whether a part's contract does not bind a layer: its own, one that it brings in itself, a friend's.
+
+        A part of its own that somebody else brings in, at another object, is bound as they are.
+        """
+        known = self._free.get((part, layer))
+        if known is None:
+            here: Layer | None = layer
+            own, friends = self.library.closure(part), self.library.friends(part)
+            known = False
+            while here is not None and not known:
+                known = here.part is part or here.part in friends or (part in here.beside and here.part in own)
+                here = here.host
+            self._free[part, layer] = known
+        return known
+
+    def drop(self, places: list[tuple[Layer, Pointer]]) -> None:
+        """Take places out of what their layers have, as if nobody had written them."""
+        places = [place for place in places if place not in self.taken]
+        self.taken.update(places)
+        if not places:
+            return
+        of: dict[int, list[Pointer]] = {}
+        for layer, at in places:
+            layer.plain = False
+            of.setdefault(id(layer), []).append(at)
+        for stack in (self.root, *self._expansions.values()):
+            kept = [entry for entry in stack if entry.at not in of.get(id(entry.layer), ())]
+            for number, entry in enumerate(kept):
+                deep = len(entry.at)
+                inside = [at[deep:] for at in of.get(id(entry.layer), ()) if at[:deep] == entry.at]
+                if inside:
+                    kept[number] = entry._replace(value=without(entry.value, inside))
+            stack[:] = kept
 
     def mounts(self) -> list[Mount]:
         """Return every layer of the object and of the objects inside it, with the place that it was brought in at."""
@@ -228,7 +271,7 @@ class Merged(Source):
             same: dict[str, Stack] = {}
             for layer, value, at, _ in stack:
                 for index, item in enumerate(value if isinstance(value, list) else ()):
-                    if item != {"$patch": "replace"}:
+                    if not skipped(item):
                         same.setdefault(repr(item), []).append(Entry(layer, item, (*at, index)))
             return list(same.values())
         return self._each(stack[-1])

@@ -12,8 +12,8 @@ from aigw_compile.project import glob
 from aigw_compile.resolve import order
 from aigw_compile.resolve.contract import Contract, contract
 from aigw_compile.resolve.paths import places
-from aigw_compile.resolve.shapes import PLACES
 from aigw_compile.resolve.survey import survey
+from aigw_compile.schema import PLACES
 from aigw_compile.source import Source
 
 MOST_PARTS = 256
@@ -119,7 +119,6 @@ class Library:
         self._circles: set[Part] = set()
         self._deep: set[Part] = set()
         self._closures: dict[Part, frozenset[Part]] = {}
-        self._exempt: dict[Part, frozenset[Part]] = {}
         self._found: dict[Part, list[Diagnostic]] = {}
 
     # --- looking up
@@ -150,6 +149,9 @@ class Library:
             if isinstance(reached, Diagnostic):
                 return reached._replace(at=(*ref.at, "file"))
             if named is None or named.source.file != reached:
+                if any(twin.name == ref.name and twin.source.file == reached for twin, _ in self.twins):
+                    hint = "names of parts are unique in a project: give this one another"
+                    return _error("AIG2001", f'{reached} has a second part of the name "{ref.name}"', at, hint)
                 here = [p.name for p in self.parts.values() if p.source.file == reached]
                 return _error("AIG2001", f'{reached} has no part "{ref.name}"', at, self._guess(ref.name, here))
         if named is None:
@@ -249,18 +251,15 @@ class Library:
             self._closures[part] = frozenset(own)
         return self._closures[part]
 
-    def exempt(self, part: Part) -> frozenset[Part]:
-        """Return who is no referrer of a part: itself, its own parts wherever it names them, and its friends."""
-        if part not in self._exempt:
-            friends = {p for f in part.contract.friends if (p := self.friend(f)) is not None}
-            self._exempt[part] = self.closure(part) | friends
-        return self._exempt[part]
+    def friends(self, part: Part) -> frozenset[Part]:
+        """Return the parts that a part's contract does not bind."""
+        return frozenset(p for f in part.contract.friends if (p := self.friend(f)) is not None)
 
     def friend(self, friend: Any) -> Part | None:
         """Return the part that a friend is, or None if there is no such part at that place."""
-        found = self.parts.get(friend.name)
-        at_home = found is not None and (not friend.path or glob(friend.path)(self.file(found.source)))
-        return found if at_home else None
+        known = self.parts.get(friend.name)
+        named = [known, *(twin for twin, first in self.twins if first is known)] if known else []
+        return next((p for p in named if not friend.path or glob(friend.path)(self.file(p.source))), None)
 
     # --- what is wrong
 

@@ -64,7 +64,7 @@ RULES: tuple[Rule, ...] = tuple(
 
 
 MOST_OF_A_RULE = 1000
-"""Findings of one rule that are listed for a document."""
+"""Findings of one rule on data of any shape that are listed for a document."""
 
 
 def run_data(data: Json) -> Iterator[Diagnostic]:
@@ -98,5 +98,6 @@ def run_gateway(gateway: ir.Gateway, broken: Collection[Pointer] = ()) -> Iterat
     holders = {place[:length] for place in broken for length in range(len(place) + 1)}
     for rule in RULES:
         if rule.on == "gateway":
-            found = (f for f in rule.check(gateway) if holders.isdisjoint(f.about or (f.at,)))
-            yield from _bounded(map(rule.diagnostic, found))
+            for found in rule.check(gateway):
+                if holders.isdisjoint(found.about or (found.at,)):
+                    yield rule.diagnostic(found)

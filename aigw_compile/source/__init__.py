@@ -32,9 +32,19 @@ class _File:
     def span(self, index: int, pointer: Pointer, on_key: bool) -> Span:
         from aigw_compile.source import places
 
+        return places.span(self.text, self._document(index), pointer, on_key)
+
+    def place(self, index: int, pointer: Pointer) -> Place:
+        from aigw_compile.source import places
+
+        return places.at(self._document(index), pointer)
+
+    def _document(self, index: int) -> Place:
+        from aigw_compile.source import places
+
         if self._places is None:
             self._places = places.places(self.text)
-        return places.span(self.text, self._places[index], pointer, on_key)
+        return self._places[index]
 
 
 class Source:
@@ -83,6 +93,10 @@ class Source:
         Inside an alias it is the place of what the alias repeats.
         """
         return self._file.span(self.index, pointer, on_key)
+
+    def is_flow(self, pointer: Pointer) -> bool:
+        """Say whether the mapping or list at `pointer` is written in short form, `{...}` or `[...]`."""
+        return self._file.place(self.index, pointer).flow
 
     def hidden_spans(self) -> tuple[Span, ...]:
         """Return the regions of files that show what is hidden here: whoever shows a line puts stars there."""

@@ -72,6 +72,16 @@ def span(text: Text, place: Place, pointer: Pointer, on_key: bool) -> Span:
     return text.span(*(key if on_key and key else (place.start, place.end)))
 
 
+def at(place: Place, pointer: Pointer) -> Place:
+    """Return the place of `pointer` below `place`, or of the last step that is there."""
+    for step in pointer:
+        if isinstance(step, str) and step in place.keys:
+            place = place.keys[step][2]
+        elif isinstance(step, int) and 0 <= step < len(place.items):
+            place = place.items[step]
+    return place
+
+
 def _head(place: Place) -> tuple[int, int]:
     """What shows best that something is missing in `place`: all of a short form, the first key of a block."""
     if not place.flow and place.keys:

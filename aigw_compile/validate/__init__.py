@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, value_at
 from aigw_compile.schema import document_schema, field, follow, general, layer_schema
 from aigw_compile.validate.codes import CODES
 from aigw_compile.validate.errors import MOST, errors
-from aigw_compile.validate.parts import HOMES, config_of, envelope, envelope_schema, in_words_of_parts, schemas_of
-from aigw_compile.validate.patches import Layer, marks, stripped
-from aigw_compile.validate.places import mergeable, where
+from aigw_compile.validate.places import marks, mergeable, where
 from aigw_compile.validate.words import WORDS, other, wrong_type
 
-__all__ = ["CODES", "HOMES", "has_refs", "validate", "validate_layer", "validate_part", "validate_project"]
+if TYPE_CHECKING:
+    from aigw_compile.validate.patches import Layer
+
+__all__ = ["CODES", "has_refs", "validate", "validate_layer", "validate_part", "validate_project"]
 
 _MORE = Diagnostic(
     "AIG1099",
@@ -38,9 +39,7 @@ def validate(data: Json) -> list[Diagnostic]:
     """
     if isinstance(data, dict) and data.get("kind") == "AIGatewayConfig":
         return validate_part(data)
-    found = marks(data)
-    layer = stripped(data, alone=True) if found.patches else Layer(data)
-    return _sorted([*layer.findings, *_led_back(layer, data, _findings(layer.data, _LANGUAGE, found.floats))])
+    return _sorted(_without_patches(data, _LANGUAGE))
 
 
 def validate_layer(data: Json) -> list[Diagnostic]:
@@ -52,10 +51,13 @@ def validate_layer(data: Json) -> list[Diagnostic]:
 def validate_part(data: Json) -> list[Diagnostic]:
     """Return what is wrong with a part: its envelope, and its config as a layer of the type that it is for.
 
-    The paths of `fields` are not looked up here.
+    Paths and schemas in `fields` are not looked at here.
     """
-    found = [*in_words_of_parts(_findings(envelope(data), _ENVELOPE, marks(data).floats)), *schemas_of(data)]
-    config = config_of(data)
+    from aigw_compile.validate import parts
+
+    outside = _findings(parts.envelope(data), _ENVELOPE, marks(data).floats)
+    found = [*parts.in_words_of_parts(outside)]
+    config = parts.config_of(data)
     if config:
         findings = _layer_findings(config.data)
         found += [*config.findings, *(config.back(d) for d in findings if config.is_inside(d.at))]
@@ -72,10 +74,21 @@ def has_refs(data: Json) -> bool:
     return marks(data).refs
 
 
-def _layer_findings(data: Json) -> list[Diagnostic]:
+def _without_patches(data: Json, name: str) -> Iterator[Diagnostic]:
+    """Yield the findings in a gateway, with places as if the `$patch` in it were no part of it."""
     found = marks(data)
-    layer = stripped(data) if found.patches else Layer(data)
-    return [*layer.findings, *map(_unset, _led_back(layer, data, _findings(layer.data, _LAYER, found.floats)))]
+    if not found.patches:
+        yield from _findings(data, name, found.floats)
+        return
+    from aigw_compile.validate.patches import stripped
+
+    layer = stripped(data, alone=name == _LANGUAGE)
+    yield from layer.findings
+    yield from _led_back(layer, data, _findings(layer.data, name, found.floats))
+
+
+def _layer_findings(data: Json) -> list[Diagnostic]:
+    return [*map(_unset, _without_patches(data, _LAYER))]
 
 
 def _led_back(layer: Layer, data: Json, findings: Iterable[Diagnostic]) -> Iterator[Diagnostic]:
@@ -90,8 +103,9 @@ def _led_back(layer: Layer, data: Json, findings: Iterable[Diagnostic]) -> Itera
 
 
 def _unset(d: Diagnostic) -> Diagnostic:
-    """In a layer, null looks like a way to take back what a part sets."""
-    if d.code != "AIG1011" or not mergeable(d.at) or not isinstance(d.at[-1], str):
+    """In a layer, null looks like a way to take back what a part sets. What has to be there is not taken back."""
+    needed = d.code != "AIG1011" or d.message.endswith("is empty (null)")
+    if needed or not mergeable(d.at) or not isinstance(d.at[-1], str):
         return d
     hint = (
         f"null does not unset: to take out what a part sets, write {d.at[-1]}: {{$patch: delete}}; else delete the line"
@@ -101,8 +115,11 @@ def _unset(d: Diagnostic) -> Diagnostic:
 
 @cache
 def _root(name: str) -> dict[str, Any]:
-    made = {_LAYER: layer_schema, _ENVELOPE: envelope_schema}
-    return made[name]() if name in made else document_schema(name)
+    if name == _ENVELOPE:
+        from aigw_compile.validate.parts import envelope_schema
+
+        return envelope_schema()
+    return layer_schema() if name == _LAYER else document_schema(name)
 
 
 @cache

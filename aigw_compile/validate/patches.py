@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity
 from aigw_compile.mask import shown
 from aigw_compile.schema import document_schema, follow, replaced_whole
-from aigw_compile.validate.places import marked
+from aigw_compile.validate.places import PATCH, marked, quotable
 
-PATCH = "$patch"
 _ANY: Mapping[str, Any] = {"additionalProperties": True}
 """A map with keys of one's own, in which anything may stand."""
 
@@ -31,33 +30,6 @@ class Layer(NamedTuple):
         for step in at:
             found = (*found, step + 1 if isinstance(step, int) and found in self.headed else step)
         return found
-
-
-class Marks(NamedTuple):
-    """What a quick look at a document finds."""
-
-    refs: bool
-    """A configRef stands somewhere."""
-    patches: bool
-    floats: bool
-
-
-def marks(data: Json) -> Marks:
-    """Look for what needs a closer look."""
-    refs = patches = floats = False
-    rest: list[Any] = [data]
-    while rest:
-        value = rest.pop()
-        kind = type(value)
-        if kind is dict:
-            refs = refs or "configRef" in value
-            patches = patches or PATCH in value
-            rest.extend(value.values())
-        elif kind is list:
-            rest.extend(value)
-        elif kind is float:
-            floats = True
-    return Marks(refs, patches, floats)
 
 
 def stripped(data: Json, *, alone: bool = False) -> Layer:
@@ -103,20 +75,21 @@ class _Walk:
     def items(self, value: list[Any], at: Pointer, node: Mapping[str, Any], whole: bool) -> list[Any]:
         node = node if isinstance(node.get("items"), dict) else {"items": {}}
         keyed = node.get("x-kubernetes-list-type") == "map"
+        merged = not whole and node.get("x-kubernetes-list-type") in ("map", "set")
         inner = follow(node["items"])
         found = []
         for index, item in enumerate(value):
             here = (*at, index)
             if not isinstance(item, dict) or PATCH not in item:
-                found.append(self.value(item, here, inner, whole or node.get("x-kubernetes-list-type") != "map"))
-            elif index == 0 and len(item) == 1 and not whole:
+                found.append(self.value(item, here, inner, not (merged and keyed)))
+            elif index == 0 and len(item) == 1 and merged:
                 self.headed.add(at)
                 if item[PATCH] != "replace" or self.alone:
                     self.head(item[PATCH], at, keyed)
-            elif keyed and not whole:
+            elif merged and keyed:
                 found.append(self.item(item, here, inner))
             else:
-                self.refuse(here, *(_WHOLE if whole else _IN_LIST))
+                self.refuse(here, *(_IN_LIST if merged else _WHOLE))
                 self.said.add(here)
                 found.append(self.fields(item, here, inner, True))
         return found
@@ -162,6 +135,7 @@ class _Walk:
             return {key: value[key] for key in others}  # the field itself is what is wrong
         if at[:1] != ("spec",) or (at == ("spec",) and directive == "delete"):
             self.refuse(at, f"`{PATCH}` has no place here: only what stands in `spec` is merged", "delete it")
+            self.said.add(at)
         elif at[-1] == "configRef":
             self.refuse(
                 at, "a configRef is not merged: it says what to merge", "delete the line; a ref is {name: PART}"
@@ -170,7 +144,7 @@ class _Walk:
         elif whole:
             self.refuse(at, *_WHOLE)
         elif not self.known(directive, at):
-            return self.fields(value, at, node, False) if takes_maps and not secret else _GONE
+            return self.fields(value, at, node, False) if takes_maps and not secret else self.gone(at)
         elif directive == "delete":
             if others:
                 self.beside(at, others)
@@ -178,16 +152,21 @@ class _Walk:
         elif secret:
             hint = "leave `$patch` out: the SecretRef that stands here is the one that counts"
             self.refuse(at, "a SecretRef is always replaced as a whole", hint)
-            return self.fields(value, at, node, True) if others else _GONE
+            return self.fields(value, at, node, True) if others else self.gone(at)
         elif "array" in kinds:
             hint = f"write it as the first item: {at[-1]}: [{{{PATCH}: replace}}, ...]"
             self.refuse(at, f"`{at[-1]}` is a list", hint)
-            return _GONE
+            return self.gone(at)
         elif not takes_maps:
             hint = "write the value: it replaces what a weaker layer says"
             self.refuse(at, f"`{at[-1]}` is a single value, with nothing in it to replace", hint)
-            return _GONE
-        return self.fields(value, at, node, whole) if takes_maps or others or not whole else _GONE
+            return self.gone(at)
+        return self.fields(value, at, node, whole) if takes_maps or others or not whole else self.gone(at)
+
+    def gone(self, at: Pointer) -> Any:
+        """A field with a wrong directive is left out, and whatever needs it says nothing of that."""
+        self.said.add(at[:-1])
+        return _GONE
 
     def known(self, directive: Json, at: Pointer, *only: str) -> bool:
         """Say whether a directive is one, and complain if it is not, or if this document has nothing to patch."""
@@ -195,7 +174,8 @@ class _Walk:
             return True
         meant = _MEANT.get(str(directive).lower(), "")
         hint = f"write {meant}" if meant else "delete (take it out) or replace (do not merge with it)"
-        self.refuse(at, f"`{PATCH}` cannot be {shown(directive)}", hint, "AIG1014")
+        word = shown(directive) if quotable(at) else "this"
+        self.refuse(at, f"`{PATCH}` cannot be {word}", hint, "AIG1014")
         return False
 
     def beside(self, at: Pointer, others: list[str]) -> None:
@@ -210,6 +190,7 @@ class _Walk:
     def add(self, code: str, message: str, at: Pointer, hint: str, *, on_key: bool = False) -> None:
         if self.alone:
             if at[-1] == PATCH:
+                self.said.add(at[:-1])
                 self.findings.append(_nothing_below(at))
         else:
             self.findings.append(Diagnostic(code, Severity.ERROR, message, at, hint, on_key=on_key))

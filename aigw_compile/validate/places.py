@@ -5,10 +5,40 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Json, Pointer, named
 from aigw_compile.schema import document_schema, field, follow, general, replaced_whole
+
+PATCH = "$patch"
+"""The key of a directive: how a layer changes what weaker ones set."""
+
+
+class Marks(NamedTuple):
+    """What a quick look at a document finds."""
+
+    refs: bool
+    """A configRef stands somewhere."""
+    patches: bool
+    floats: bool
+
+
+def marks(data: Json) -> Marks:
+    """Look for what needs a closer look."""
+    refs = patches = floats = False
+    rest: list[Any] = [data]
+    while rest:
+        value = rest.pop()
+        kind = type(value)
+        if kind is dict:
+            refs = refs or "configRef" in value
+            patches = patches or PATCH in value
+            rest.extend(value.values())
+        elif kind is list:
+            rest.extend(value)
+        elif kind is float:
+            floats = True
+    return Marks(refs, patches, floats)
 
 
 def marked(schema: Any) -> bool:

@@ -31,6 +31,7 @@ SHORT: Mapping[str, str] = {
     "hashicorp": "address",
     "operations": "port",
     "configRef": "name",
+    "referrers": "path",
 }
 """Field that takes a map -> the field in it that a bare value was probably meant for."""
 
@@ -325,8 +326,10 @@ def example(key: str, schema: Mapping[str, Any]) -> str:
     return f"{key}: {flow(given[0])}" if given else ""
 
 
-def shape(key: str, value: Json, wanted: list[str], schema: Mapping[str, Any], quotable: bool) -> str:
-    """Return how to write a value of another type than its field's; "" where nothing is known."""
+def shape(
+    key: str, value: Json, wanted: list[str], schema: Mapping[str, Any], quotable: bool, item: bool = False
+) -> str:
+    """Return how to write a value of another type than its field's; "" where nothing is known. `item`: it is one of a list."""
     one = (schema.get("examples") or schema.get("enum") or [schema.get("default")])[0]
     scalar = isinstance(value, (str, int, float)) and quotable
     if schema.get("x-aigw-unit") == "duration" and not isinstance(value, (list, dict)):
@@ -339,6 +342,8 @@ def shape(key: str, value: Json, wanted: list[str], schema: Mapping[str, Any], q
         return f"put it in a list: {key}: [{{...}}]"
     if "array" in wanted and "object" in wanted and scalar:
         return f"write {key}: {{{SHORT[key]}: {flow(value)}}}"
+    if item and wanted == ["object"] and scalar and key in SHORT:
+        return f"write {{{SHORT[key]}: {flow(value)}}}"
     if "array" in wanted and scalar and schema.get("x-kubernetes-list-type") != "map":
         return f"write a list: [{shown(value)}]"
     if "object" in wanted and isinstance(value, list) and key:

@@ -49,6 +49,7 @@ def _unknown(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Ite
             yield _not_a_reference(at)
         else:
             of_spec = isinstance(data, dict) and "spec" in data
+            of_spec = of_spec and "configRef" not in at
             place = MISPLACED.get(key) or (home(meant, schema, at) if of_spec else None)
             hint = f"known here: {', '.join(sorted(usable))}" if usable else f"it takes none: write {at[-1]}: {{}}"
             if place:
@@ -111,7 +112,7 @@ def wrong_type(wanted: list[str], at: Pointer, schema: Mapping[str, Any], data: 
     quoted = f" ({shown(value)})" if may_show and not isinstance(value, (dict, list)) else ""
     found = f"{shown(value)}" if isinstance(value, float) and wanted == ["integer"] else found + quoted
     key = str(next((step for step in reversed(at) if isinstance(step, str)), ""))
-    hint = right.shape(key, value, wanted, schema, may_show)
+    hint = right.shape(key, value, wanted, schema, may_show, bool(at) and isinstance(at[-1], int))
     return _error("AIG1003", f"{_name(at)} takes {kind}, not {found}", at, hint)
 
 
@@ -216,7 +217,9 @@ def _bound(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Itera
         yield _error("AIG1006", f"{_name(at)} is {shown(value)}; it must be {must}", at, hint)
     elif isinstance(value, dict):
         known = ", ".join(schema.get("properties", {}))
-        yield _error("AIG1006", f"{_name(at)} is empty", at, f"write at least one of: {known}" if known else "")
+        example = right.example(str(at[-1]), schema) if at else ""
+        hint = f"write at least one of: {known}" if known else f"for example {example}" if example else ""
+        yield _error("AIG1006", f"{_name(at)} is empty", at, hint)
     elif value == []:
         needed = at[-1] in (field(general(at[:-1])) or {}).get("required", ())
         example = right.example(str(at[-1]), schema) if needed else ""
@@ -225,9 +228,10 @@ def _bound(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Itera
         yield _error("AIG1006", f"{_name(at)} is empty", at, "write something, or delete the line")
     else:
         what = "characters" if isinstance(value, str) else "items"
-        most = schema.get("maxLength", schema.get("maxItems"))
+        least, most = (schema.get(f"{bound}Length", schema.get(f"{bound}Items")) for bound in ("min", "max"))
         size = len(value) if isinstance(value, (str, list)) else 0
-        yield _error("AIG1006", f"{_name(at)} has {size} {what}; at most {most} are allowed", at)
+        rule = f"at most {most} are allowed" if most is not None and size > most else f"at least {least} are needed"
+        yield _error("AIG1006", f"{_name(at)} has {size} {what}; {rule}", at)
 
 
 def _twice(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:

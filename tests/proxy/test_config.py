@@ -17,7 +17,7 @@ from aigw_compile.project import TargetChoice
 from aigw_compile.proxy.config import ConfigError, load
 from aigw_compile.proxy.config.fields import FILE as FILE_SHAPE
 from tests.proxy.files import FILE, GONE, changed
-from tests.support import EXAMPLES, ROOT, build_all_accepted, check_example
+from tests.support import EXAMPLES, ROOT, build_all_accepted, gateways
 
 
 def problems(data: Any) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def problems(data: Any) -> tuple[str, ...]:
 
 def test_what_the_compiler_writes_is_read() -> None:
     for folder in EXAMPLES:
-        _, checked = check_example(folder)
+        _, checked = gateways(folder)
         for one in checked:
             (document,) = build_all_accepted(one, TargetChoice("proxy", "", {})).documents
             assert load(text_of(document).encode()).gateway == one.name

@@ -316,7 +316,7 @@ ALL = {
     "sent": SENT,
     "money": MONEY,
 }
-EXAMPLES = {f.name: (f / "gateway.yaml").read_text("utf-8") for f in support.EXAMPLES}
+EXAMPLES = support.specs()
 SPECS = {**EXAMPLES, **ALL}
 CHOICES = {profile: TargetChoice("kong", profile, {}) for profile in PROFILES}
 CASES = [pytest.param(name, profile, id=f"{name}-{profile}") for name in SPECS for profile in PROFILES]

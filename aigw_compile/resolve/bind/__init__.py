@@ -5,43 +5,37 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from aigw_compile.diagnostic import Diagnostic, Json, Related
+from aigw_compile.diagnostic import Json, Related
+from aigw_compile.resolve.bind.hidden import unseen
 from aigw_compile.resolve.bind.secrets import Named
 from aigw_compile.resolve.bind.told import Told
-from aigw_compile.resolve.bind.tree import Node, Rule, at, same, steps, tree
-from aigw_compile.resolve.layers import Entry, Stack, at_key, cut, expanded, items, keys
+from aigw_compile.resolve.bind.tree import Node, Rule, further, same, steps, tree
+from aigw_compile.resolve.layers import Entry, Stack, cut, expanded, items, keys
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.merged import Layering, Mount
 from aigw_compile.resolve.parts import Part
-from aigw_compile.resolve.paths import inner
 from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, secrets_in
 from aigw_compile.resolve.survey import PATCH
 
 
 class Binding:
-    """One walk over the layers along the paths of the contracts. `findings` have their places."""
+    """One walk over the layers along the paths of the contracts. What is wrong is told."""
 
-    def __init__(self, layering: Layering, mounts: list[Mount]) -> None:
+    def __init__(self, layering: Layering, mounts: list[Mount], told: Told) -> None:
         self._layering = layering
         self._mounts = mounts
-        self._library = layering.library
-        self._tell = Told()
+        self._tell = told
         self._top = tree(mounts, layering.shape)
         self._walk([self._top], layering.root, layering.shape, "")
         Named(layering, mounts, self._tell)
-
-    @property
-    def findings(self) -> list[Diagnostic]:
-        """Return what is wrong, with its places."""
-        return self._tell.findings
 
     # --- the walk
 
     def _walk(self, nodes: list[Node], stack: Stack, shape: Shape, path: str) -> None:
         stack = expanded(stack, shape, self._layering.expand)
         told: set[int] = set()
-        for rule in [rule for node in nodes for rule in node.rules]:
-            told |= self._hidden(rule, stack, path) if rule.kind == "hide" else self._locked(rule, stack, shape, path)
+        for rule in [rule for node in nodes for rule in node.rules if rule.kind != "hide"]:
+            told |= self._locked(rule, stack, shape, path)
         if any(node.destination for node in nodes):
             self._destination(stack, shape, path)
         nodes = [node for node in nodes if not node.leaf]
@@ -55,56 +49,22 @@ class Binding:
                 if here:
                     self._walk(here, found, shape.step(0), f"{path}[{name}]")
             return
-        known = dict.fromkeys(key for node in nodes for key in node.keys)
-        if shape.other:
-            known = dict.fromkeys(keys(stack))
-        for key in known:
-            if found := at_key(stack, key):
-                here = [node.keys[key] for node in nodes if key in node.keys]
-                here += [inner for node in nodes for inner in node.items(key)] if shape.other else []
-                self._walk(here, found, shape.step(key), f"{path}.{key}" if path else key)
+        for key, found, here in further(nodes, stack, shape):
+            self._walk(here, found, shape.step(key), f"{path}.{key}" if path else key)
 
     def _bound(self, rule: Rule, entry: Entry) -> bool:
-        return entry.layer.part not in self._library.exempt(rule.part)
-
-    def _hidden(self, rule: Rule, stack: Stack, path: str) -> set[int]:
-        """What is hidden is no field, for all that one can see from outside."""
-        bound = {number for number, entry in enumerate(stack) if self._bound(rule, entry)}
-        for number in sorted(bound):
-            self._unknown(stack[number], path)
-        return bound
-
-    def _unknown(self, entry: Entry, path: str) -> None:
-        if path.endswith("]"):
-            what, _, name = path[:-1].rpartition("[")
-            self._tell("AIG1001", f"`{name}` cannot be set in {what} here", entry, path, "delete it")
-            return
-        above, _, key = path.rpartition(".")
-        seen = self._visible(above)
-        hint = f"known here: {', '.join(seen)}" if seen else "nothing can be set here: delete it"
-        self._tell("AIG1001", f"`{key}` is no field of {above or 'spec'}", entry, path, hint)
-
-    def _visible(self, path: str) -> list[str]:
-        """The fields of an object that no part hides from whoever refers to it."""
-        nodes, shape = [self._top], self._layering.shape
-        for key, name in steps(path):
-            shape = shape.step(0 if name is not None else key)
-            nodes = [n for node in nodes for n in (node.items(name) if name is not None else at(node, key))]
-        hidden = {key for node in nodes for key, n in node.keys.items() if any(r.kind == "hide" for r in n.rules)}
-        usable = [k for k in shape.inner if inner(shape.node, k) is not None]
-        return sorted(k for k in usable if k not in hidden)
+        return not self._layering.free(rule.part, entry.layer)
 
     # --- locks
 
     def _locked(self, rule: Rule, stack: Stack, shape: Shape, path: str) -> set[int]:
-        exempt = self._library.exempt(rule.part)
-        bound = [(n, e) for n, e in enumerate(stack) if e.layer.part not in exempt]
+        bound = [(n, e) for n, e in enumerate(stack) if self._bound(rule, e)]
         if not bound:
             return set()
-        group = [e for e in stack if e.layer.part in exempt]
+        group = [e for e in stack if not self._bound(rule, e)]
         base = merge(group, shape, self._layering.expand) if group else ABSENT
         for _, entry in bound:
-            places = [*self._changes([entry], base, shape, rule.kind == "add", exempt)]
+            places = [*self._changes([entry], base, shape, rule.kind == "add", rule)]
             changed = [place for place, changes in places if changes]
             for place in changed:
                 self._lock(rule, place, True, group, path)
@@ -129,12 +89,10 @@ class Binding:
         message = f'`{path}` is locked by "{rule.part.name}"'
         self._tell("AIG2020", message, entry, path, hint, *related, at=at)
 
-    def _changes(
-        self, stack: Stack, base: Json, shape: Shape, add: bool, exempt: frozenset[Part]
-    ) -> Iterator[tuple[Entry, bool]]:
+    def _changes(self, stack: Stack, base: Json, shape: Shape, add: bool, rule: Rule) -> Iterator[tuple[Entry, bool]]:
         """Yield what one layer sets at a locked place, and whether it is another value than that of the part."""
         expand = self._layering.expand
-        stack = [e for e in expanded(stack, shape, expand) if e.layer.part not in exempt]
+        stack = [e for e in expanded(stack, shape, expand) if self._bound(rule, e)]
         for entry in stack:
             value = entry.value
             if isinstance(value, dict) and PATCH in value:
@@ -147,9 +105,9 @@ class Binding:
                 for key, found in keys([entry]).items():
                     if key == "name" and below.get("name") == value.get("name"):
                         continue
-                    yield from self._changes(found, below.get(key, ABSENT), shape.step(key), False, exempt)
+                    yield from self._changes(found, below.get(key, ABSENT), shape.step(key), False, rule)
             elif shape.join == KEYED and isinstance(value, list) and (add or isinstance(base, list)):
-                yield from self._items(entry, base, shape, add, exempt)
+                yield from self._items(entry, base, shape, add, rule)
             elif shape.join == SET and isinstance(value, list) and (add or isinstance(base, list)):
                 known = [json.dumps(x, sort_keys=True) for x in base] if isinstance(base, list) else []
                 for index, item in enumerate(value):
@@ -159,9 +117,7 @@ class Binding:
             else:
                 yield entry, base is ABSENT or json.dumps(value, sort_keys=True) != json.dumps(base, sort_keys=True)
 
-    def _items(
-        self, entry: Entry, base: Json, shape: Shape, add: bool, exempt: frozenset[Part]
-    ) -> Iterator[tuple[Entry, bool]]:
+    def _items(self, entry: Entry, base: Json, shape: Shape, add: bool, rule: Rule) -> Iterator[tuple[Entry, bool]]:
         expand = self._layering.expand
         value = entry.value if isinstance(entry.value, list) else []
         if value[:1] == [{PATCH: "replace"}]:
@@ -173,7 +129,7 @@ class Binding:
                 if not add or again or any(isinstance(e.value, dict) and PATCH in e.value for e in found):
                     yield found[0], True
             else:
-                yield from self._changes(found, known[name], shape.step(0), False, exempt)
+                yield from self._changes(found, known[name], shape.step(0), False, rule)
 
     # --- what would be lost
 
@@ -197,7 +153,7 @@ class Binding:
             patched = isinstance(entry.value, dict) and PATCH in entry.value
             word = "deleted" if patched and entry.value[PATCH] == "delete" else "replaced"  # type: ignore[index,call-overload]
             message = f'`{path or "spec"}` cannot be {word} here: "{rule.part.name}" holds on to what is in it'
-            at = (*entry.at, PATCH) if patched else entry.at
+            at = (*entry.at, PATCH) if patched else (*entry.at, 0) if _patched(entry) else entry.at
             self._tell("AIG2022", message, entry, path, "set only the fields that are to differ", at=at)
 
     # --- credentials
@@ -209,20 +165,22 @@ class Binding:
             entry.layer.part for entry in stack if entry.layer.part is not None and _holds(entry.value, shape, whole)
         }
         for part in sorted((p for p in owners if p is not None), key=lambda p: p.name):
-            exempt = self._library.exempt(part)
             for entry in stack:
-                if entry.layer.part in exempt or not isinstance(entry.value, dict):
+                if self._layering.free(part, entry.layer) or not isinstance(entry.value, dict):
                     continue
                 if not whole and entry.value.get(PATCH) == "delete":
                     continue  # who deletes it with its credential sends it nowhere
                 fields = [k for k in entry.value if k != "name"] if whole else [*shape.destination]
                 for key in fields:
                     if key in entry.value and not self._open(part, f"{path}.{key}"):
-                        self._travels(part, entry, key, path)
+                        self._travels(part, entry, key, path, whole)
 
-    def _travels(self, part: Part, entry: Entry, key: str, path: str) -> None:
+    def _travels(self, part: Part, entry: Entry, key: str, path: str, whole: bool) -> None:
         message = f'`{key}` cannot be set here: a credential of {path} comes from "{part.name}", and would go along'
-        hint = "add an item with a name and a credential of your own instead"
+        hint = "delete it: a destination of your own needs an item with a credential of your own"
+        if whole:
+            message, hint = f'{path} is that of "{part.name}"', "add an item of another name instead"
+            message = f"{message}, and cannot be deleted" if key == PATCH else f"`{key}` cannot be set here: {message}"
         at = (*entry.at, key)
         related = Related("the part", (), part.source.span(("metadata", "name")))
         self._tell("AIG2023", message, entry, f"{path}.{key}", hint, related, at=at)
@@ -251,3 +209,6 @@ def _holds(value: Json, shape: Shape, whole: bool) -> bool:
     if not isinstance(value, dict):
         return False
     return bool(value.keys() - {"name", PATCH, "configRef"}) if whole else any(True for _ in secrets_in(value, shape))
+
+
+__all__ = ["Binding", "Told", "unseen"]

@@ -6,7 +6,7 @@ from aigw_compile.diagnostic import Json, Pointer, Related, did_you_mean
 from aigw_compile.mask import shown
 from aigw_compile.resolve.bind.told import Told
 from aigw_compile.resolve.contract import FIELDS, allows
-from aigw_compile.resolve.layers import Entry
+from aigw_compile.resolve.layers import Entry, Layer
 from aigw_compile.resolve.merged import Layering, Mount
 from aigw_compile.resolve.parts import Part
 from aigw_compile.resolve.paths import Item, Path, Step, written
@@ -21,7 +21,6 @@ class Named:
     def __init__(self, layering: Layering, mounts: list[Mount], tell: Told) -> None:
         self._layering = layering
         self._mounts = mounts
-        self._library = layering.library
         self._tell = tell
         self._secrets()
         for mount in mounts:
@@ -64,16 +63,20 @@ class Named:
                 continue
             for judge in judges:
                 part = judge.layer.part
-                if part is None or part.contract.secrets is None or mount.layer.part in self._library.exempt(part):
+                if part is None or part.contract.secrets is None or self._theirs(part, mount.layer):
                     continue
                 if mount.path[: len(judge.path)] == judge.path:
                     for at, ref in listed:
-                        if PATCH not in ref and not allows(part.contract.secrets, ref):
+                        if ref != {PATCH: "delete"} and not allows(part.contract.secrets, ref):
                             self._secret(part, mount, at)
             for part in hiding:
-                if mount.layer.part not in self._library.exempt(part):
+                if not self._theirs(part, mount.layer):
                     for at, ref in listed:
                         self._vault(part, mount, at, ref)
+
+    def _theirs(self, part: Part, layer: Layer) -> bool:
+        """Say whether a layer is a part's own: a reference that its own parts write is theirs, whoever brings them in."""
+        return layer.part in self._layering.library.closure(part) or self._layering.free(part, layer)
 
     def _secret(self, part: Part, mount: Mount, at: Pointer) -> None:
         patterns = ", ".join(shown(dict(p)) for p in part.contract.secrets or ()) or "none"
@@ -89,13 +92,10 @@ class Named:
             return
         if part.contract.secrets is not None and allows(part.contract.secrets, ref):  # type: ignore[arg-type]
             return
-        exempt = self._library.exempt(part)
-        own = {
-            v.get("name") for m in self._mounts if not m.path and m.layer.part not in exempt for v in _vaults(m.value)
-        }
-        theirs = {
-            v.get("name") for m in self._mounts if not m.path and m.layer.part in exempt for v in _vaults(m.value)
-        }
+        free = self._layering.free
+        held = [m for m in self._mounts if not m.path]
+        own = {v.get("name") for m in held if not free(part, m.layer) for v in _vaults(m.value)}
+        theirs = {v.get("name") for m in held if free(part, m.layer) for v in _vaults(m.value)}
         if name in theirs and name not in own and any(len(p) == 1 or _takes(p[1], name) for p in _vault_paths(part)):
             entry = Entry(mount.layer, None, (*at, "vault"))
             hint = did_you_mean(name, {str(n) for n in own})

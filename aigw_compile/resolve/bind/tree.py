@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from aigw_compile.diagnostic import Pointer
+from aigw_compile.resolve.layers import Stack, at_key, keys
 from aigw_compile.resolve.merged import Mount
 from aigw_compile.resolve.parts import Part
 from aigw_compile.resolve.paths import ANY, Item, Path, Step
@@ -92,6 +93,16 @@ def tree(mounts: list[Mount], shape: Shape) -> Node:
                     break  # inside of it nothing can be set by itself
             node.rules.append(rule)
     return root
+
+
+def further(nodes: list[Node], stack: Stack, shape: Shape) -> Iterator[tuple[str, Stack, list[Node]]]:
+    """Yield every key of a map that a path goes through, with what the layers have there and the nodes there."""
+    known = dict.fromkeys(keys(stack)) if shape.other else dict.fromkeys(key for node in nodes for key in node.keys)
+    for key in known:
+        if found := at_key(stack, key):
+            here = [node.keys[key] for node in nodes if key in node.keys]
+            here += [one for node in nodes for one in node.items(key)] if shape.other else []
+            yield key, found, here
 
 
 def steps(path: str) -> Iterator[tuple[str, str | None]]:
