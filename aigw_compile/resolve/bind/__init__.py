@@ -177,7 +177,7 @@ class Binding:
 
     def _travels(self, part: Part, entry: Entry, key: str, path: str, whole: bool) -> None:
         message = f'`{key}` cannot be set here: a credential of {path} comes from "{part.name}", and would go along'
-        hint = "add an item with a name and a credential of your own instead"
+        hint = "delete it: a destination of your own needs an item with a credential of your own"
         if whole:
             message, hint = f'{path} is that of "{part.name}"', "add an item of another name instead"
             message = f"{message}, and cannot be deleted" if key == PATCH else f"`{key}` cannot be set here: {message}"
