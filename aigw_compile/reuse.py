@@ -110,9 +110,10 @@ class Reuse:
     def _layers(self, source: Source, resolved: Resolved) -> Iterator[Diagnostic]:
         """Yield what is wrong with the document by itself, with how the layers fit together, and with the parts."""
         unseen = {d.span[:5] for d in resolved.diagnostics if d.span and d.code == "AIG1001"}
-        own = map(source.locate, validate_layer(source.data))
-        yield from (d for d in own if not d.span or d.span[:5] not in unseen)
-        yield from resolved.diagnostics
+        own = [d for d in map(source.locate, validate_layer(source.data)) if not d.span or d.span[:5] not in unseen]
+        misspelt = {d.span[:5] for d in own if d.span and "configRef" in d.at}
+        yield from own
+        yield from (d for d in resolved.diagnostics if not d.span or d.span[:5] not in misspelt)
         for part in resolved.parts:
             yield from self.part(part).said
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_attack(path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     if os.environ.get("AIGW_GOLDEN"):
         expected.write_text(said, "utf-8")
     assert said == expected.read_text("utf-8")
+    assert said.replace("\n", "").isprintable()
     assert [word for word in HIDDEN if word in said and word not in path.read_text("utf-8")] == []
 
 
@@ -77,3 +79,12 @@ def test_each_leaf_of_a_part_has_its_effect(part: Source) -> None:
         if at[:1] == ("spec",) and changed.is_part:
             after, again, told = whole([*others, changed], changed)
             assert after != before or told or (at[1] == "fields" and again != pinned), at
+
+
+def test_the_page_names_every_attack() -> None:
+    page = (FOLDER / "README.md").read_text("utf-8")
+    patterns = re.findall(r"`bad/([^`]+)`", page)
+    named = {
+        path for pattern in patterns for path in (FOLDER / "bad").glob(pattern.replace("own-rules/", "own-rules/*"))
+    }
+    assert {path.name for path in ATTACKS} <= {path.name for path in named}

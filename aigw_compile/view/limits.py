@@ -44,8 +44,9 @@ def wanted(whole: Mapping[str, Any], value: Mapping[str, Any], rules: Rules) -> 
 
 
 def _wanted(whole: Mapping[str, Any], key: str, rules: Rules) -> bool:
-    if "default" in whole:
-        return broken(whole, whole["default"], rules.field(key))
+    if "default" in whole or "x-aigw-always" in whole:
+        asked = "default" not in whole and rules.asks_for(key)
+        return asked or broken(whole, whole.get("default", {}), rules.field(key))
     return rules.asks_for(key)
 
 
@@ -74,7 +75,10 @@ def broken(whole: Mapping[str, Any], value: Any, rules: Rules) -> bool:
         return True
     if isinstance(value, dict):
         nodes = {key: follow(node) for key, node in whole.get("properties", {}).items()}
-        filled = {**{key: node["default"] for key, node in nodes.items() if "default" in node}, **value}
+        given = {
+            key: node.get("default", {}) for key, node in nodes.items() if {"default", "x-aigw-always"} & node.keys()
+        }
+        filled = {**given, **value}
         return any(broken(nodes[key], inner, rules.field(key)) for key, inner in filled.items() if key in nodes)
     if isinstance(value, list) and isinstance(whole.get("items"), dict):
         items = follow(whole["items"])
