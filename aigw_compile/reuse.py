@@ -18,6 +18,7 @@ from aigw_compile.resolve import (
     resolve,
     resolve_part,
     taken_from,
+    unseen_in,
 )
 from aigw_compile.source import Source
 from aigw_compile.validate import validate_layer, validate_part
@@ -105,9 +106,9 @@ class Reuse:
 
     def _layers(self, source: Source, resolved: Resolved) -> Iterator[Diagnostic]:
         """Yield what is wrong with the document by itself, with how the layers fit together, and with the parts."""
-        unseen = {d.span[:5] for d in resolved.diagnostics if d.span and d.code == "AIG1001"}
-        own = map(source.locate, validate_layer(source.data))
-        yield from (d for d in own if not d.span or d.span[:5] not in unseen)
+        unseen = unseen_in(source, resolved)
+        own = (d for d in validate_layer(source.data) if not any(d.at[: len(at)] == at for at in unseen))
+        yield from map(source.locate, own)
         yield from resolved.diagnostics
         for part in resolved.parts:
             yield from self.part(part).said
