@@ -40,6 +40,8 @@ class Checked(NamedTuple):
     gateway: ir.Gateway | None
     diagnostics: tuple[Diagnostic, ...]
     part: Part | None = None
+    beside: tuple[Source, ...] = ()
+    """Parts that the diagnostics may speak of, also such as this document is not made from."""
 
     @property
     def name(self) -> str:
@@ -60,7 +62,8 @@ class Build(NamedTuple):
 
 def hidden_spans(checked: Iterable[Checked]) -> tuple[Span, ...]:
     """Return the regions of files that parts hide, for whoever shows a line of a file."""
-    return tuple(dict.fromkeys(span for one in checked for span in one.source.hidden_spans()))
+    sources = dict.fromkeys(source for one in checked for source in (one.source, *one.beside))
+    return tuple(dict.fromkeys(span for source in sources for span in source.hidden_spans()))
 
 
 def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...], tuple[Diagnostic, ...]]:
@@ -80,7 +83,10 @@ def check(opened: Opened, *, frozen: bool = False) -> tuple[tuple[Checked, ...],
         parts = tuple(Checked(w.source, None, w.said, p) for p, w in reuse.parts(opened.asked_parts))
     gateways = tuple(check_document(source, opened.project, reuse) for source in opened.documents)
     if reuse:
-        found = tuple(parting.outside(found, [one.source for one in (*gateways, *parts)]))
+        beside = reuse.sources()
+        gateways = tuple(one._replace(beside=beside) for one in gateways)
+        parts = tuple(one._replace(beside=beside) for one in parts)
+        found = tuple(parting.outside(found, [*(one.source for one in gateways), *beside]))
     return (*gateways, *parts), (*found, *_doubles(gateways))
 
 

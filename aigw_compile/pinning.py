@@ -66,7 +66,7 @@ def pinning(opened: Opened) -> Pinning:
     for source in (*opened.documents, *opened.asked_parts):
         by_file.setdefault(source.file, []).append(source)
     files: list[Pinned] = []
-    for sources in by_file.values():
+    for _, sources in sorted(by_file.items()):
         done = pinned(sources, library)
         if isinstance(done, Diagnostic):
             found.append(done)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from aigw_compile.diagnostic import Diagnostic
+from aigw_compile.diagnostic import Diagnostic, Span
 from aigw_compile.mask import bare, overlaps
 from aigw_compile.project import Project, levelled
 from aigw_compile.resolve import (
@@ -56,7 +56,7 @@ class Whole(NamedTuple):
         """Say whether nobody can use a finding, or somebody could use it to guess at what a part hides."""
         span = finding.span
         return span is not None and (
-            (finding.code in SPARE and span.via is not None) or overlaps(span, self.resolved.refused)
+            (finding.code in SPARE and span.via is not None) or any(_inside(span, one) for one in self.resolved.refused)
         )
 
 
@@ -104,14 +104,26 @@ class Reuse:
         """Yield the parts that stand in some documents."""
         yield from ((part, self.part(part)) for part in self.library.every if part.source in sources)
 
+    def sources(self) -> tuple[Source, ...]:
+        """Return every part that anything was said of, with what it hides."""
+        return tuple(whole.source for whole in self._parts.values())
+
     def _layers(self, source: Source, resolved: Resolved) -> Iterator[Diagnostic]:
         """Yield what is wrong with the document by itself, with how the layers fit together, and with the parts."""
         unseen = unseen_in(source, resolved)
-        own = (d for d in validate_layer(source.data) if not any(d.at[: len(at)] == at for at in unseen))
-        yield from map(source.locate, own)
-        yield from resolved.diagnostics
+        seen = (d for d in validate_layer(source.data) if not any(d.at[: len(at)] == at for at in unseen))
+        own = [*map(source.locate, seen)]
+        misspelt = {d.span[:5] for d in own if d.span and "configRef" in d.at}
+        yield from own
+        yield from (d for d in resolved.diagnostics if not d.span or d.span[:5] not in misspelt)
         for part in resolved.parts:
             yield from self.part(part).said
+
+
+def _inside(span: Span, region: Span) -> bool:
+    """Say whether a text starts in a region of a file."""
+    start, end = (region.line, region.column), (region.end_line, region.end_column)
+    return span.file == region.file and start <= (span.line, span.column) < end
 
 
 def outside(findings: Sequence[Diagnostic], sources: Iterable[Source]) -> Iterator[Diagnostic]:

@@ -12,6 +12,23 @@ from aigw_compile.diagnostic import Json, Pointer
 
 Schema = Mapping[str, Any]
 
+PLACES: Mapping[str, Pointer] = {
+    "AIGateway": ("spec",),
+    "Listener": ("spec", "listeners", 0),
+    "Vault": ("spec", "vaults", 0),
+    "Provider": ("spec", "providers", 0),
+    "Model": ("spec", "models", 0),
+    "Target": ("spec", "models", 0, "targets", 0),
+    "Auth": ("spec", "auth"),
+    "Consumer": ("spec", "consumers", 0),
+    "ConsumerGroup": ("spec", "consumerGroups", 0),
+    "Store": ("spec", "stores", 0),
+    "Policies": ("spec", "policies"),
+    "Observability": ("spec", "observability"),
+    "Deployment": ("spec", "deployment"),
+}
+"""Type of a part -> a place in a gateway where an object of that type stands."""
+
 
 @cache
 def document_schema(name: str = "aigateway.schema.json") -> dict[str, Any]:

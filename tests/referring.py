@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+import jsonschema
+
 from aigw_compile.diagnostic import Diagnostic, Pointer, value_at
 from aigw_compile.resolve import Library, resolve
-from aigw_compile.resolve.paths import ANY, Item, Path, written, wrong
+from aigw_compile.resolve.paths import ANY, Item, Path, places, written, wrong
 from aigw_compile.resolve.paths import parse as path_of
 from aigw_compile.resolve.shapes import node_of
 from aigw_compile.schema import field, list_type
 from aigw_compile.source import Source, parse
-from aigw_compile.units import key_of
+from aigw_compile.units import key_of, seconds, size
 from aigw_compile.view import Rules
 from tests.drawn import document
 
@@ -106,11 +108,17 @@ def contract(part: dict[str, Any], dice: Random) -> Rules:
     def some(most: int) -> tuple[Path, ...]:
         return tuple(dice.sample(usable, min(len(usable), dice.randint(0, most))))
 
-    constrain = [
-        (path_of(path) or (), schema, dice.random() < 0.3) for path, schema in CONSTRAINTS if dice.random() < 0.3
-    ]
+    kept = [(path_of(path) or (), schema) for path, schema in CONSTRAINTS if dice.random() < 0.3]
+    constrain = [(path, schema, dice.random() < 0.3) for path, schema in kept if _keeps(part, path, schema)]
     added = [(path, True) for path in ADDED if path and dice.random() < 0.2]
     return Rules(some(3), (*((path, False) for path in some(3)), *added), some(2), tuple(constrain))
+
+
+def _keeps(part: dict[str, Any], path: Path, schema: dict[str, Any]) -> bool:
+    """Say whether what a part itself has fits a constraint."""
+    measured: Any = {"request": seconds, "maxBodySize": size}.get(str(path[-1]), lambda value: value)
+    judge = jsonschema.Draft202012Validator(schema)
+    return all(judge.is_valid(measured(value_at(at, part))) for at in places(path, part))
 
 
 def _places(value: Any, at: Pointer) -> Iterator[Pointer]:

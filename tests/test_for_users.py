@@ -144,6 +144,11 @@ def test_the_lint_step(tmp_path: Path) -> None:
     assert run_step("Lint", tmp_path, SPECS=".", STRICT="true").returncode == 1
     spec.write_text(GOOD)
     assert run_step("Lint", tmp_path, SPECS=".", STRICT="true", TARGETS="proxy=1 proxy").returncode == 0
+    part = "apiVersion: aigw.dev/v1alpha1\nkind: AIGatewayConfig\nmetadata: {name: p}\nspec: {for: AIGateway, config: {}}\n"
+    (tmp_path / "part.yaml").write_text(part)
+    spec.write_text(GOOD.replace("spec:\n", "spec:\n  configRef: {name: p}\n"))
+    assert run_step("Lint", tmp_path, SPECS=".", FROZEN="false").returncode == 0
+    assert "AIG2007" in run_step("Lint", tmp_path, SPECS=".", FROZEN="true").stdout
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -296,7 +296,7 @@ def _one(path: Path, data: Json) -> Any:
     return next((value_at(at, data) for at in places(path, data)), None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(SEEDS, DICE, st.sampled_from(["lock", "hide", "expose"]))
 def test_without_the_contract_a_file_is_no_worse(seed: int, dice: Random, key: str) -> None:
     """Errors that are there without it are there with it, or stand where the contract refused something."""
@@ -308,6 +308,8 @@ def test_without_the_contract_a_file_is_no_worse(seed: int, dice: Random, key: s
     regions = [layer.source.span(at[:-1]) for layer, at in taken]
     for d in without:
         assert d.span
+        if d.code == "AIG1002" and {"AIG2026", "AIG2027"} & {found.code for found in with_}:
+            continue  # told to the part that hides what is missing
         if d.code == "AIG2023":
             continue  # where credentials go is no matter of `fields`: who of several parts is told depends on what is left
         beside = taken_from(d.at, one.resolved()) or any(_inside(d.span, region) for region in regions)

@@ -80,7 +80,8 @@ VEIL = veil(DOCUMENT, P)
         ("known: a, corp-vault, z", "known: a, z"),
         ("known: a, corp-vault", "known: a"),
         ('no "x" (known: corp-vault)', 'no "x"'),
-        ("corp-vaults and corp-vault_2 and xcorp-vault", "corp-vaults and corp-vault_2 and xcorp-vault"),
+        ("corp-vaults and xcorp-vault", "corp-vaults and xcorp-vault"),
+        ("AWS_CORP_VAULT_KEY, corp_vault", "AWS_***_KEY, ***"),
     ],
 )
 def test_texts(said: str, left: str) -> None:

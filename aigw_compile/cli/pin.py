@@ -47,5 +47,8 @@ def command(paths: Sequence[Path], check_only: bool) -> None:
 
 def _write(path: Path, text: str) -> None:
     """A byte order mark stays, and so does every line end."""
-    mark = b"\xef\xbb\xbf" if path.read_bytes().startswith(b"\xef\xbb\xbf") else b""
-    path.write_bytes(mark + text.encode())
+    try:
+        mark = b"\xef\xbb\xbf" if path.read_bytes().startswith(b"\xef\xbb\xbf") else b""
+        path.write_bytes(mark + text.encode())
+    except OSError as wrong:
+        raise click.ClickException(f"cannot write {path}: {wrong.strerror}") from None

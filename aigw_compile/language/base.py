@@ -75,6 +75,8 @@ def keyed() -> dict[str, Any]:
 
 
 SET: dict[str, Any] = {"x-kubernetes-list-type": "set", "uniqueItems": True}
+ALWAYS: dict[str, Any] = {"x-aigw-always": True}
+"""An object whose defaults hold where nobody wrote it."""
 ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, model_validator
 
 from aigw_compile.language.base import (
+    ALWAYS,
     AVAILABILITY,
     BEHAVIOUR,
     LONGER,
@@ -148,7 +149,7 @@ class Retries(Strict):
         min_length=1,
         extra=SET,
     )
-    backoff: Backoff = field("Pauses between tries.", BEHAVIOUR, unset=True)
+    backoff: Backoff = field("Pauses between tries.", BEHAVIOUR, unset=True, extra=ALWAYS)
 
 
 class StaticResponse(Strict):
@@ -318,9 +319,10 @@ class Model(Strict):
         "Further tries inside one priority.",
         {"added": ["availability", "cost"], "removed": ["availability"], "changed": ["availability"]},
         unset=True,
+        extra=ALWAYS,
     )
     fallback: Fallback = field("When the next priority is tried, and the last resort.", AVAILABILITY, unset=True)
-    timeouts: Timeouts = field("How long things may take.", AVAILABILITY, unset=True)
+    timeouts: Timeouts = field("How long things may take.", AVAILABILITY, unset=True, extra=ALWAYS)
     access: Access = field(
         "Who may call it.",
         {"added": ["security-tightening"], "removed": ["security-relaxing"], "changed": ["security-relaxing"]},
@@ -328,8 +330,8 @@ class Model(Strict):
     )
     policies: Policies = field("Policies of this model.", BEHAVIOUR, unset=True)
     match: Later = later("A pattern of names.")
-    loadBalancing: LoadBalancing = field("How a target is chosen.", BEHAVIOUR, unset=True)
-    health: Health = field("When a target is left alone.", AVAILABILITY, unset=True)
+    loadBalancing: LoadBalancing = field("How a target is chosen.", BEHAVIOUR, unset=True, extra=ALWAYS)
+    health: Health = field("When a target is left alone.", AVAILABILITY, unset=True, extra=ALWAYS)
     residency: list[Name] = field(
         "Regions that data may go to: every target's provider has such a `region`. `eu` is also `eu-west-1`.",
         {"added": ["data-residency"], "removed": ["data-residency"], "changed": ["data-residency"]},

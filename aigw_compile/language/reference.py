@@ -24,7 +24,7 @@ means. Patterns are RE2, searched, not anchored.
 Lists: a **map** is told apart by the name of its items, a **set** has no order, an **atomic** list is one value. Where
 several layers of configRefs meet, the items of a map are merged by name, those of a set join, and an atomic list is
 replaced by the strongest layer. `{$patch: delete}` in place of any field, or beside the name of an item, takes out what
-a weaker layer set; `$patch: replace` in a map, or as first item of a list, does not merge with it.
+a weaker layer set; `$patch: replace` in a map of fields, or as first item of a map or set, does not merge with it.
 
 In an editor with the YAML language server: `aigw-compile schema > .aigw.schema.json`, and as first line of a spec
 `# yaml-language-server: $schema=.aigw.schema.json`. It then completes fields and values, and shows these texts. The same
@@ -129,7 +129,12 @@ def _type(node: Schema, named: Schema, path: str) -> str:
         return f"[object](#{''.join(c for c in path.lower() if c.isalnum())})"
     form = node.get("x-aigw-unit") or node.get("x-aigw-form")
     plain = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
-    plain["object"] = f"[object](#{''.join(c for c in path.lower() if c.isalnum())})"
+    if node.get("properties"):
+        plain |= {
+            "string": str(form or "text"),
+            "object": f"[object](#{''.join(c for c in path.lower() if c.isalnum())})",
+        }
+        form = None
     kinds = [node["type"]] if isinstance(node["type"], str) else node["type"]
     return str(form) if form else " or ".join(plain.get(kind, kind) for kind in kinds)
 

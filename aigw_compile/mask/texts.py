@@ -18,10 +18,11 @@ SHORTEST: Final = 3
 """Shorter texts, and numbers of fewer digits, are everywhere: to mask them would tell more than it hides."""
 _FAR: Final = 256
 """Characters before `...` in which a text that was cut may start."""
-_TOKEN: Final = re.compile(r"\w+|\W")
+_TOKEN: Final = re.compile(r"[^\W_]+|[\W_]")
 _NUMBER: Final = re.compile(r"[0-9][0-9.,]*")
 _DURATION: Final = re.compile(r"(?:\d{1,9}(?:ms|h|m|s))+")
 _SIZE: Final = re.compile(r"\d{1,15}(?:\.\d{1,9})?(?:k|M|G|Ki|Mi|Gi)")
+_DIGITS: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _PIECES: Final = re.compile(r"[^\s\"'`()<>{}\[\],;|\\*?^$=&#]+")
 _INNER: Final = re.compile(r"(?=([^/@]+))[^/:@]+")
 # What reads like a name of something: a digit in it, something that joins two words, or capitals within a word.
@@ -55,12 +56,16 @@ class Texts:
     @classmethod
     def of(cls, hidden: Iterable[Json], visible: Iterable[Json]) -> Texts:
         """Return the texts of hidden values that no visible value holds, and that are no words of the language."""
-        texts = {form for value in hidden for scalar in _scalars(value) for form in _forms(scalar, inner=True)}
+        telling = {scalar for value in hidden for scalar in _scalars(value) if scalar not in words()}
+        texts = {form for scalar in telling for form in _forms(scalar, inner=True)}
         texts = {t for t in texts if _long_enough(t) and t not in words()}
         scalars = {scalar for value in visible for scalar in _scalars(value)}
-        seen = {form for scalar in scalars for form in _forms(scalar, inner=False)}
+        seen = {str(scalar) for scalar in scalars}
+        for scalar in scalars:  # numbers and durations are written in several ways; all other texts as they are
+            if not isinstance(scalar, str) or scalar[:1].isdecimal():
+                seen.update(_forms(scalar, inner=False))
         rest = cls(texts - seen)
-        inside = {text for scalar in scalars if isinstance(scalar, str) for _, text in rest._found(scalar, every=True)}
+        inside = {text for scalar in scalars if isinstance(scalar, str) for text in rest._inside(scalar)}
         return cls(texts - seen - inside, seen)
 
     def masked(self, message: str) -> str:
@@ -95,6 +100,12 @@ class Texts:
                     if not every:
                         break
 
+    def _inside(self, scalar: str) -> list[str]:
+        """The texts that a visible one holds."""
+        if self._by_head.keys().isdisjoint(_TOKEN.findall(scalar)):
+            return []
+        return [text for _, text in self._found(scalar, every=True)]
+
     def _without_cut(self, message: str) -> str:
         """Mask the beginning of a text that the message cuts off with `...`."""
         for cut in reversed([*_CUT.finditer(message)]):
@@ -119,7 +130,9 @@ def of_hidden(data: Json, hidden: Collection[Pointer]) -> Texts:
     """Return the texts that would give away what stands at hidden places of a document."""
     values: list[Json] = []
     seen: list[Json] = []
-    _split(data, (), frozenset(hidden), values, seen)
+    places = frozenset(hidden)
+    above = frozenset(at[:n] for at in places for n in range(len(at)))
+    _split(data, (), places, above, values, seen)
     return Texts.of(values, seen)
 
 
@@ -140,23 +153,30 @@ def words() -> frozenset[str]:
     return frozenset(found)
 
 
-def _split(value: Json, at: Pointer, hidden: frozenset[Pointer], values: list[Json], seen: list[Json]) -> None:
-    """Part a document in what is hidden and what is seen: scalars, keys, and hidden values as a whole."""
+def _split(
+    value: Json,
+    at: Pointer,
+    hidden: frozenset[Pointer],
+    above: frozenset[Pointer],
+    values: list[Json],
+    seen: list[Json],
+) -> None:
+    """Part a document in what is hidden and what is seen: values as large as can be, and keys."""
     if at in hidden:
         values.append(value)
         if at and isinstance(at[-1], str):
             values.append(at[-1])
+    elif at not in above:
+        seen.append(value)
     elif isinstance(value, dict):
         seen += [key for key in value if (*at, key) not in hidden]
         if "targets" in at[-2:-1] and "name" not in value and any((*at, k) in hidden for k in ("provider", "model")):
             values += _derived(value)
         for key, inner in value.items():
-            _split(inner, (*at, key), hidden, values, seen)
+            _split(inner, (*at, key), hidden, above, values, seen)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            _split(inner, (*at, index), hidden, values, seen)
-    else:
-        seen.append(value)
+            _split(inner, (*at, index), hidden, above, values, seen)
 
 
 def _derived(target: dict[str, Json]) -> Iterator[str]:
@@ -166,17 +186,19 @@ def _derived(target: dict[str, Json]) -> Iterator[str]:
 
 
 def _scalars(value: Json) -> Iterator[str | int | float]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield key
-            yield from _scalars(inner)
-        if "name" not in value:
-            yield from _derived(value)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _scalars(inner)
-    elif value is not None and not isinstance(value, bool):
-        yield value
+    """Yield every key and scalar in a value, and the names that are derived in it."""
+    rest = [value]
+    while rest:
+        found = rest.pop()
+        if isinstance(found, dict):
+            yield from found
+            rest += found.values()
+            if "name" not in found:
+                yield from _derived(found)
+        elif isinstance(found, list):
+            rest += found
+        elif found is not None and not isinstance(found, bool):
+            yield found
 
 
 def _forms(value: str | float, *, inner: bool) -> Iterator[str]:
@@ -186,15 +208,15 @@ def _forms(value: str | float, *, inner: bool) -> Iterator[str]:
         return
     yield value
     yield json.dumps(value, ensure_ascii=False)[1:-1]
-    if derived := derived_name(value):
-        yield derived
+    slug = derived_name(value)
+    yield from (slug, slug.upper(), slug.replace("-", "_"), slug.replace("-", "_").upper()) if slug else ()
     if _DURATION.fullmatch(value):
         found = seconds(value)
         yield from (f"{found:g}s", f"{round(found * 1000)}ms", *_numbers(found), *_numbers(round(found * 1000)))
     elif _SIZE.fullmatch(value):
         yield from _numbers(size(value))
-    elif re.fullmatch(r"\d{1,15}", value):
-        yield from _numbers(int(value))
+    elif _DIGITS.fullmatch(value):
+        yield from _numbers(float(value) if "." in value else int(value))
     for piece in _PIECES.findall(value) if inner else ():
         inside = [part for m in _INNER.finditer(piece) for part in m.group(0, 1)] if "/" in piece else []
         for word in {word.strip(".:/-@") for word in (piece, *inside)}:
@@ -216,7 +238,7 @@ def _long_enough(text: str) -> bool:
 
 def _whole(message: str, start: int, end: int) -> bool:
     """Whether a text stands in a message as a whole: not inside a word, nor inside a longer number."""
-    if message[end - 1].isalnum() and (message[end : end + 1].isalnum() or message[end : end + 1] == "_"):
+    if message[end - 1].isalnum() and message[end : end + 1].isalnum():
         return False
     if not _NUMBER.fullmatch(message[start:end]):
         return True

@@ -17,8 +17,8 @@ from aigw_compile.resolve.digests import digest, pins
 from aigw_compile.resolve.merged import Layering, Merged, Mount
 from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested
 from aigw_compile.resolve.paths import Path, matches, places
-from aigw_compile.resolve.shapes import PLACES
 from aigw_compile.resolve.survey import survey
+from aigw_compile.schema import PLACES
 from aigw_compile.source import Source
 from aigw_compile.units import key_of
 

@@ -38,7 +38,8 @@ def _one(source: Merged, data: Json, mount: Path, part: Part, one: Constraint) -
     for place, value, shape in _effective(path, data, document().step("spec"), ("spec",)):
         wrong = next(iter(judge.iter_errors(normal(value, shape))), None)
         if wrong is not None:
-            message = f'{named(place, source.data)} is {shown(value)}, and "{part.name}" constrains it'
+            by = "" if source.stack(place) else " by default"
+            message = f'{named(place, source.data)} is {shown(value)}{by}, and "{part.name}" constrains it'
             at = place if source.stack(place) else _written(source, place)
             yield _finding(source, part, one, message, at, _said(one, shape))
     if one.required:
@@ -58,8 +59,11 @@ def _effective(path: Path, data: Json, shape: Shape, at: Pointer = ()) -> Iterat
     step, rest = path[0], path[1:]
     if isinstance(step, str):
         inner = shape.step(step)
-        if isinstance(data, dict) and (step in data or "default" in inner.node):
-            yield from _effective(rest, data[step] if step in data else inner.node["default"], inner, (*at, step))
+        if isinstance(data, dict):
+            always: Json = {} if rest and "x-aigw-always" in inner.node else None
+            value = data.get(step, inner.node.get("default", always))
+            if value is not None:
+                yield from _effective(rest, value, inner, (*at, step))
     elif isinstance(data, list):
         inner = shape.step(0)
         for index, item in enumerate(data):

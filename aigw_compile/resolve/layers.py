@@ -225,6 +225,15 @@ def items(stack: Stack, shape: Shape, expand: Expand) -> dict[tuple[str, int], S
     return found
 
 
+def label(name: str, number: int) -> str:
+    """Return how messages call an item that `items` has under a key: by its name, or by its position where it has none.
+
+    >>> label("chat", 0), label("\\0" + "1", 3)
+    ('chat', '3')
+    """
+    return str(number) if name.startswith("\0") else name
+
+
 def _derived(entry: Entry, shape: Shape, expand: Expand) -> str:
     """The name of an item that says none: a target's provider and model may come from a part."""
     said: dict[str, Any] = {}

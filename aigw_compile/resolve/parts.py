@@ -12,8 +12,8 @@ from aigw_compile.project import glob
 from aigw_compile.resolve import order
 from aigw_compile.resolve.contract import Contract, contract
 from aigw_compile.resolve.paths import places
-from aigw_compile.resolve.shapes import PLACES
 from aigw_compile.resolve.survey import survey
+from aigw_compile.schema import PLACES
 from aigw_compile.source import Source
 
 MOST_PARTS = 256

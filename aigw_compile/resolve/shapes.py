@@ -7,27 +7,10 @@ from functools import cache
 from typing import Any
 
 from aigw_compile.diagnostic import Json, Pointer
-from aigw_compile.schema import document_schema, field, follow
+from aigw_compile.schema import PLACES, document_schema, field, follow
 
 MAP, KEYED, SET, WHOLE = "map", "keyed", "set", "whole"
 """How layers join at a place: key by key, item by name, as a union, or not at all (the strongest wins)."""
-
-PLACES: Mapping[str, Pointer] = {
-    "AIGateway": ("spec",),
-    "Listener": ("spec", "listeners", 0),
-    "Vault": ("spec", "vaults", 0),
-    "Provider": ("spec", "providers", 0),
-    "Model": ("spec", "models", 0),
-    "Target": ("spec", "models", 0, "targets", 0),
-    "Auth": ("spec", "auth"),
-    "Consumer": ("spec", "consumers", 0),
-    "ConsumerGroup": ("spec", "consumerGroups", 0),
-    "Store": ("spec", "stores", 0),
-    "Policies": ("spec", "policies"),
-    "Observability": ("spec", "observability"),
-    "Deployment": ("spec", "deployment"),
-}
-"""Type of a part -> a place in a gateway where an object of that type stands."""
 
 
 class Shape:
@@ -112,7 +95,9 @@ def document() -> Shape:
 
 @cache
 def of_type(name: str) -> Shape:
-    """Return the shape of a type that parts can be `for`."""
+    """Return the shape of a type that parts can be `for`; NOTHING of any other."""
+    if name not in PLACES:
+        return NOTHING
     shape = document()
     for step in PLACES[name]:
         shape = shape.step(step)

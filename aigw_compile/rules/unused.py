@@ -11,7 +11,8 @@ from aigw_compile.rules.references import uses
 def unused(data: Json) -> Findings:
     """A vault, store, provider or group is defined, and nothing uses it.
 
-    Often a target, a secret or a consumer was meant to name it.
+    Often a target, a secret or a consumer was meant to name it. Of what a part brings nothing is said: another gateway may
+    use it.
 
     bad:
         vaults: [{name: aws-prod, type: aws, aws: {region: eu-west-1}}]

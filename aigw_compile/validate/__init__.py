@@ -43,12 +43,12 @@ def validate_layer(data: Json) -> list[Diagnostic]:
 def validate_part(data: Json) -> list[Diagnostic]:
     """Return what is wrong with a part: its envelope, and its config as a layer of the type that it is for.
 
-    The paths of `fields` are not looked up here.
+    Paths and schemas in `fields` are not looked at here.
     """
     from aigw_compile.validate import parts
 
     outside = _findings(parts.envelope(data), _ENVELOPE, marks(data).floats)
-    found = [*parts.in_words_of_parts(outside), *parts.schemas_of(data)]
+    found = [*parts.in_words_of_parts(outside)]
     config = parts.config_of(data)
     if config:
         findings = _layer_findings(config.data)

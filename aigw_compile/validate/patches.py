@@ -75,20 +75,21 @@ class _Walk:
     def items(self, value: list[Any], at: Pointer, node: Mapping[str, Any], whole: bool) -> list[Any]:
         node = node if isinstance(node.get("items"), dict) else {"items": {}}
         keyed = node.get("x-kubernetes-list-type") == "map"
+        merged = not whole and node.get("x-kubernetes-list-type") in ("map", "set")
         inner = follow(node["items"])
         found = []
         for index, item in enumerate(value):
             here = (*at, index)
             if not isinstance(item, dict) or PATCH not in item:
-                found.append(self.value(item, here, inner, whole or node.get("x-kubernetes-list-type") != "map"))
-            elif index == 0 and len(item) == 1 and not whole:
+                found.append(self.value(item, here, inner, not (merged and keyed)))
+            elif index == 0 and len(item) == 1 and merged:
                 self.headed.add(at)
                 if item[PATCH] != "replace" or self.alone:
                     self.head(item[PATCH], at, keyed)
-            elif keyed and not whole:
+            elif merged and keyed:
                 found.append(self.item(item, here, inner))
             else:
-                self.refuse(here, *(_WHOLE if whole else _IN_LIST))
+                self.refuse(here, *(_IN_LIST if merged else _WHOLE))
                 self.said.add(here)
                 found.append(self.fields(item, here, inner, True))
         return found

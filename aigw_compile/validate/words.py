@@ -228,9 +228,10 @@ def _bound(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Itera
         yield _error("AIG1006", f"{_name(at)} is empty", at, "write something, or delete the line")
     else:
         what = "characters" if isinstance(value, str) else "items"
-        most = schema.get("maxLength", schema.get("maxItems"))
+        least, most = (schema.get(f"{bound}Length", schema.get(f"{bound}Items")) for bound in ("min", "max"))
         size = len(value) if isinstance(value, (str, list)) else 0
-        yield _error("AIG1006", f"{_name(at)} has {size} {what}; at most {most} are allowed", at)
+        rule = f"at most {most} are allowed" if most is not None and size > most else f"at least {least} are needed"
+        yield _error("AIG1006", f"{_name(at)} has {size} {what}; {rule}", at)
 
 
 def _twice(error: Any, at: Pointer, schema: dict[str, Any], data: Json) -> Iterator[Diagnostic]:

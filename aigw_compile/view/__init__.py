@@ -39,7 +39,7 @@ def view(
     kind: what the part is for. value: what it makes with its own parts. secrets: lists of the
     references to secrets that may be written, each of which counts.
     """
-    unspoken = words.names(rules.hide, dict(value)) - allowed.vaults(secrets)
+    unspoken = words.names(rules.hide, dict(value), node_of(kind)) - allowed.vaults(secrets)
     own = Viewer(unspoken, _lacking(kind, value)).top(dict(node_of(kind)), value, rules)
     own = {**own, "properties": {**own.get("properties", {}), "configRef": _ref(name, own)}}
     own["required"] = ["configRef", *own.get("required", ())]

@@ -12,7 +12,7 @@ from aigw_compile.diagnostic import Json
 from aigw_compile.schema import follow
 from aigw_compile.units import key_of
 from aigw_compile.view.demands import DELETES, DEMANDS, Known, Left, Schema, demands, left, pinned
-from aigw_compile.view.limits import limited
+from aigw_compile.view.limits import broken, limited, wanted, wanting
 from aigw_compile.view.rules import Rules
 
 ABSENT: Final[Any] = object()
@@ -64,11 +64,17 @@ class Viewer:
             found = {**node, "default": value}  # what holds if nothing is written
         else:
             found = {k: v for k, v in node.items() if k != "default" or value is ABSENT}
+        if found and "default" in found and broken(whole, found["default"], rules):
+            found = {key: inner for key, inner in found.items() if key != "default"}
         return limited(found, whole, value is not ABSENT, self._speakable(rules.schemas)) if found is not None else None
 
     def top(self, whole: Schema, value: Mapping[str, Json], rules: Rules) -> Schema:
         """Return the schema of the object that a part is for; there, nobody can replace everything."""
         return self._object(whole, value, rules, top=True) or {**NEVER, "type": "object"}
+
+    def _lacks(self, node: Schema, value: Any, rules: Rules) -> bool:
+        """Say whether something has to be added to a value of the part."""
+        return id(value) in self._lacking or wanting(follow(node), value, rules)
 
     def _speakable(self, schemas: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         return [schema for schema in schemas if not self.unspoken.intersection(_texts(schema))]
@@ -90,9 +96,9 @@ class Viewer:
         instead = self._instead(whole, have, fields, movable, top=top)
         alone, choices = whole.get("x-aigw-alone"), {*whole.get("x-aigw-one-of", ())}
         demand = demands(whole)
-        wanted = [key for key in own if rules.asks_for(key) and "default" not in follow(own[key])]
-        lacking = [key for key in own if id(have.get(key)) in self._lacking]
-        fixed = {"type", alone, *choices, *pinned(demand), *wanted}
+        asked = wanted(whole, have, rules)
+        lacking = [key for key in own if key in have and self._lacks(own[key], have[key], rules.field(key))]
+        fixed = {"type", alone, *choices, *pinned(demand), *asked}
         if "minProperties" in demand:
             fixed |= own.keys()
         loose = {
@@ -104,13 +110,13 @@ class Viewer:
         every = tuple(key for key in own if key != "configRef")
         known = Known(have, frozenset(own.keys() - fields.keys()), frozenset(loose), every)
         rest = left(demand, known)
-        if rest is False or any(known.present(key) is False for key in wanted) or not fields.keys() >= {*lacking}:
+        if rest is False or any(known.present(key) is False for key in asked) or not fields.keys() >= {*lacking}:
             return None
         if every and not top and not fields.keys() - {"configRef", *(("name",) if "name" in have else ())}:
             return None
         for key in loose:
             fields[key] = _or_deleted(fields[key])
-        needed = [key for key in own if key in lacking or (key in wanted and key not in have)]
+        needed = [key for key in own if key in lacking or (key in asked and key not in have)]
         about = {k: v for k, v in whole.items() if k not in _OF_FIELDS and k not in ("properties", "$ref")}
         found = {**about, "properties": fields, **_demanded(rest, needed, relaxed="configRef" in fields and not top)}
         if not instead:
@@ -183,11 +189,11 @@ class Viewer:
             inner = rules.item(name)
             there.add(name)
             if not isinstance(item, dict) or rules.unnamed(name) or self._tells(name, item, inner):
-                if id(item) in self._lacking:
+                if self._lacks(node, item, inner):
                     return None
                 continue
             which = self._which(name, item)
-            if id(item) in self._lacking:
+            if self._lacks(node, item, inner):
                 lacking.append({"contains": which})
             seen.append(which)
             found = None if rules.only_more else self.residual(node, item, inner)

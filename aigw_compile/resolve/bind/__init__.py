@@ -10,7 +10,7 @@ from aigw_compile.resolve.bind.hidden import unseen
 from aigw_compile.resolve.bind.secrets import Named
 from aigw_compile.resolve.bind.told import Told
 from aigw_compile.resolve.bind.tree import Node, Rule, further, same, steps, tree
-from aigw_compile.resolve.layers import Entry, Stack, cut, expanded, items, keys
+from aigw_compile.resolve.layers import Entry, Stack, cut, expanded, items, keys, label
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.merged import Layering, Mount
 from aigw_compile.resolve.parts import Part
@@ -44,10 +44,10 @@ class Binding:
             return
         self._replaced(nodes, stack, shape, path)
         if shape.join == KEYED:
-            for (name, _), found in items(stack, shape, self._layering.expand).items():
+            for (name, number), found in items(stack, shape, self._layering.expand).items():
                 here = [inner for node in nodes for inner in node.items(name)]
                 if here:
-                    self._walk(here, found, shape.step(0), f"{path}[{name}]")
+                    self._walk(here, found, shape.step(0), f"{path}[{label(name, number)}]")
             return
         for key, found, here in further(nodes, stack, shape):
             self._walk(here, found, shape.step(key), f"{path}.{key}" if path else key)
@@ -177,7 +177,7 @@ class Binding:
 
     def _travels(self, part: Part, entry: Entry, key: str, path: str, whole: bool) -> None:
         message = f'`{key}` cannot be set here: a credential of {path} comes from "{part.name}", and would go along'
-        hint = "add an item with a name and a credential of your own instead"
+        hint = "delete it: a destination of your own needs an item with a credential of your own"
         if whole:
             message, hint = f'{path} is that of "{part.name}"', "add an item of another name instead"
             message = f"{message}, and cannot be deleted" if key == PATCH else f"`{key}` cannot be set here: {message}"

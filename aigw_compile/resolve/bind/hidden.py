@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from aigw_compile.resolve.bind.told import Told
 from aigw_compile.resolve.bind.tree import Node, at, further, steps, tree
-from aigw_compile.resolve.layers import Entry, Stack, expanded, items
+from aigw_compile.resolve.layers import Entry, Stack, expanded, items, label
 from aigw_compile.resolve.merged import Layering
 from aigw_compile.resolve.paths import inner
 from aigw_compile.resolve.shapes import KEYED, Shape
@@ -44,9 +44,9 @@ class _Walk:
         if not nodes or not stack:
             return
         if shape.join == KEYED:
-            for (name, _), found in items(stack, shape, self._layering.expand).items():
+            for (name, number), found in items(stack, shape, self._layering.expand).items():
                 if here := [one for node in nodes for one in node.items(name)]:
-                    self.go(here, found, shape.step(0), f"{path}[{name}]")
+                    self.go(here, found, shape.step(0), f"{path}[{label(name, number)}]")
             return
         for key, found, here in further(nodes, stack, shape):
             self.go(here, found, shape.step(key), f"{path}.{key}" if path else key)
