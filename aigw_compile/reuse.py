@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from aigw_compile.diagnostic import Diagnostic
+from aigw_compile.diagnostic import Diagnostic, Span
 from aigw_compile.mask import bare, overlaps
 from aigw_compile.project import Project, levelled
 from aigw_compile.resolve import (
@@ -18,6 +18,7 @@ from aigw_compile.resolve import (
     resolve,
     resolve_part,
     taken_from,
+    unseen_in,
 )
 from aigw_compile.source import Source
 from aigw_compile.validate import validate_layer, validate_part
@@ -55,7 +56,7 @@ class Whole(NamedTuple):
         """Say whether nobody can use a finding, or somebody could use it to guess at what a part hides."""
         span = finding.span
         return span is not None and (
-            (finding.code in SPARE and span.via is not None) or overlaps(span, self.resolved.refused)
+            (finding.code in SPARE and span.via is not None) or any(_inside(span, one) for one in self.resolved.refused)
         )
 
 
@@ -75,6 +76,7 @@ class Reuse:
         self._frozen = frozen
         self._unread = unread or {}
         self._parts: dict[Part, Whole] = {}
+        self._single: dict[Part, Whole] = {}
 
     def gateway(self, source: Source) -> Whole:
         """Return a gateway with its parts, and what the project requires of it."""
@@ -89,15 +91,21 @@ class Reuse:
     def part(self, part: Part) -> Whole:
         """Return a part with those that it builds on: its contract, and how it keeps theirs."""
         if part not in self._parts:
+            whole = self._alone(part)
+            said = [*whole.said, *(d for own in whole.resolved.parts if own is not part for d in self._alone(own).said)]
+            self._parts[part] = whole._replace(said=tuple(news(outside(said, [whole.source]), ())))
+        return self._parts[part]
+
+    def _alone(self, part: Part) -> Whole:
+        """Return a part with what is said of it, but not of those that it builds on."""
+        if part not in self._single:
             resolved = resolve_part(part, self.library)
-            self._parts[part] = Whole(resolved.source, (), resolved)  # parts may refer to each other in a circle
             found = [*self._unread.get(part.source.file, ())]
             found += map(part.source.locate, validate_part(part.source.data))
             found += levelled(own_findings(part, self.library, self._frozen), self._project)
-            found += [d for own in resolved.parts for d in self.part(own).said]
             said = outside([*found, *news(resolved.diagnostics, found)], [resolved.source])
-            self._parts[part] = Whole(resolved.source, tuple(said), resolved)
-        return self._parts[part]
+            self._single[part] = Whole(resolved.source, tuple(said), resolved)
+        return self._single[part]
 
     def parts(self, sources: Sequence[Source]) -> Iterator[tuple[Part, Whole]]:
         """Yield the parts that stand in some documents."""
@@ -105,17 +113,24 @@ class Reuse:
 
     def sources(self) -> tuple[Source, ...]:
         """Return every part that anything was said of, with what it hides."""
-        return tuple(whole.source for whole in self._parts.values())
+        return tuple(whole.source for whole in self._single.values())
 
     def _layers(self, source: Source, resolved: Resolved) -> Iterator[Diagnostic]:
         """Yield what is wrong with the document by itself, with how the layers fit together, and with the parts."""
-        unseen = {d.span[:5] for d in resolved.diagnostics if d.span and d.code == "AIG1001"}
-        own = [d for d in map(source.locate, validate_layer(source.data)) if not d.span or d.span[:5] not in unseen]
+        unseen = unseen_in(source, resolved)
+        seen = (d for d in validate_layer(source.data) if not any(d.at[: len(at)] == at for at in unseen))
+        own = [*map(source.locate, seen)]
         misspelt = {d.span[:5] for d in own if d.span and "configRef" in d.at}
         yield from own
         yield from (d for d in resolved.diagnostics if not d.span or d.span[:5] not in misspelt)
         for part in resolved.parts:
             yield from self.part(part).said
+
+
+def _inside(span: Span, region: Span) -> bool:
+    """Say whether a text starts in a region of a file."""
+    start, end = (region.line, region.column), (region.end_line, region.end_column)
+    return span.file == region.file and start <= (span.line, span.column) < end
 
 
 def outside(findings: Sequence[Diagnostic], sources: Iterable[Source]) -> Iterator[Diagnostic]:

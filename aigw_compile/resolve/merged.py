@@ -7,7 +7,7 @@ from typing import NamedTuple
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span
 from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys, skipped, without
 from aigw_compile.resolve.merge import ABSENT, merge
-from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested, refs_of
+from aigw_compile.resolve.parts import CONFIG, MOST_TOLD, Library, Part, Ref, nested, refs_of
 from aigw_compile.resolve.paths import Item, Path
 from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, of_type
 from aigw_compile.resolve.survey import survey
@@ -45,12 +45,18 @@ class Layering:
         self._expansions: dict[tuple[int, Pointer], Stack] = {}
         self.taken: set[tuple[Layer, Pointer]] = set()
         """What is not merged, since its layer may not set it."""
+        self.unseen: list[tuple[Layer, Pointer]] = []
+        """What of it is hidden from its layer."""
         self._size = 0
         self._free: dict[tuple[Part, Layer], bool] = {}
         self._at = at
         self.own = Layer(source, part, None, (), (part.survey if part else survey(value)).plain)
         own = Entry(self.own, value, at)
-        self.root = [*self._parts(own, part.refs), own] if part else expanded([own], self.shape, self.expand)
+        if part:
+            self.root = [*self._parts(own, part.refs), own]
+        else:
+            refers = isinstance(value, dict) and "configRef" in value
+            self.root = [*self.expand(own, self.shape)] if refers else [own]
 
     @property
     def layers(self) -> list[Layer]:
@@ -81,7 +87,8 @@ class Layering:
         source = entry.layer.source
         type_ = (shape or self.shape).part
         steps, found = self.library.steps(refs, source, type_)
-        self.findings += [source.locate(d)._replace(span=entry.layer.span(d.at)) for d in found]
+        if len(self.findings) <= MOST_TOLD:
+            self.findings += [source.locate(d)._replace(span=entry.layer.span(d.at)) for d in found]
         before = self._size
         top = entry.layer is self.own and entry.at == self._at
         host = None if top else entry.layer
@@ -269,7 +276,7 @@ class Merged(Source):
             if len(stack) == 1:
                 return self._each(stack[0])
             same: dict[str, Stack] = {}
-            for layer, value, at, _ in stack:
+            for layer, value, at, _, _ in stack:
                 for index, item in enumerate(value if isinstance(value, list) else ()):
                     if not skipped(item):
                         same.setdefault(repr(item), []).append(Entry(layer, item, (*at, index)))
@@ -278,5 +285,5 @@ class Merged(Source):
 
     @staticmethod
     def _each(entry: Entry) -> list[Stack]:
-        layer, value, at, _ = entry
+        layer, value, at, _, _ = entry
         return [[Entry(layer, item, (*at, i))] for i, item in enumerate(value if isinstance(value, list) else ())]

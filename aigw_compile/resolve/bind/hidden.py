@@ -22,6 +22,7 @@ def unseen(layering: Layering) -> Told:
     if any(m.layer.part and m.layer.part.contract.hide for m in mounts):
         walk = _Walk(layering, tree(mounts, layering.shape), tell)
         walk.go([walk.top], layering.root, layering.shape, "")
+        layering.unseen += tell.taken
         layering.drop(tell.taken)
     return tell
 
