@@ -126,8 +126,8 @@ class Library:
         self.digests: dict[Part, str] = {}
         """Of those that were asked for."""
         self._guesses = 0
-        self.values = 0
-        """Of everything that was merged in this run."""
+        self.values = {"gateways": 0, "parts": 0}
+        """How many were merged in this run."""
         self._circles: set[Part] = set()
         self._deep: set[Part] = set()
         self._closures: dict[Part, frozenset[Part]] = {}
