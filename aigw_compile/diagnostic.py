@@ -107,6 +107,10 @@ def value_at(pointer: Pointer, data: Json) -> Json:
     return [data, *(inner for _, inner in _walk(pointer, data))][-1]
 
 
+MOST_KNOWN = 1000
+"""Among more words than that none is guessed: a document full of slips would take minutes."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that `word` is most likely a slip of, if any is near enough.
 
@@ -115,7 +119,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """
     plain = _letters(word)
     best: tuple[int, str] | None = None
-    for candidate in sorted(known):
+    words = [*known]
+    for candidate in sorted(words) if len(words) <= MOST_KNOWN else ():
         most = max(1, min(len(word), len(candidate)) // 3)
         if _letters(candidate) == plain:
             distance = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
+from itertools import islice
 from typing import Any
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, value_at
@@ -11,6 +12,10 @@ from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, value_a
 HEAD = {"apiVersion": "aigw.dev/v1alpha1", "kind": "AIGateway"}
 """What stands in for a broken head, so that the rest of the document is still checked."""
 
+_MOST = 1000
+"""Errors; what has as many is hardly a gateway, and later ones may not be listed."""
+_MORE = "AIG1099"
+"""The list of errors is not complete."""
 _ROUNDS = 12
 """An error moves outwards by one object a round (a field, then the object that needed it); the language is not deeper."""
 
@@ -22,15 +27,19 @@ def pruned(
 
     A broken object in a list becomes None, so that the places of the others stay what they are; a broken word is gone.
     """
-    if not isinstance(data, dict):
+    errors = [d for d in findings if d.severity is Severity.ERROR]
+    if not isinstance(data, dict) or len(errors) >= _MOST or any(d.code == _MORE for d in errors):
         return None
     copy: dict[str, Any] = deepcopy(data)
-    places = {d.at for d in findings if d.severity is Severity.ERROR}
+    places = {d.at for d in errors}
     for _ in range(_ROUNDS):
         for place in sorted(places, key=len, reverse=True):
             _drop(copy, place)
         copy.update(HEAD)
-        places = {d.at for d in validate(copy) if value_at(d.at, copy) is not None}
+        found = list(islice(validate(copy), _MOST))
+        if len(found) >= _MOST or any(d.code == _MORE for d in found):
+            return None
+        places = {d.at for d in found if value_at(d.at, copy) is not None}
         places.discard(())
         if not places:
             break

@@ -52,7 +52,7 @@ def test_a_revision_has_its_parts_links_and_root(
 ) -> None:
     found: list[Opened] = []
 
-    def keep(opened: Opened) -> tuple[tuple[()], tuple[()]]:
+    def keep(opened: Opened, **_: object) -> tuple[tuple[()], tuple[()]]:
         found.append(opened)
         return (), ()
 

@@ -16,7 +16,7 @@ from aigw_compile.compiler import Checked, check_text
 from aigw_compile.diagnostic import Diagnostic, Pointer, Severity
 from aigw_compile.explain import explain_code
 from aigw_compile.lower import lower
-from aigw_compile.rules import RULES, run_data, run_gateway
+from aigw_compile.rules import MOST_OF_A_RULE, RULES, run_data, run_gateway
 from aigw_compile.rules.base import Rule
 from aigw_compile.schema import with_defaults
 from aigw_compile.source import parse
@@ -545,7 +545,7 @@ def test_large_gateways_take_no_square_of_the_time() -> None:
         }
         for i in range(200)
     ]
-    assert sum(d.code == "AIG3001" for d in run_data(data)) == count
+    assert sum(d.code == "AIG3001" for d in run_data(data)) == min(count, MOST_OF_A_RULE + 1)
     for consumer in data["spec"]["consumers"]:
         consumer["groups"] = ["everybody"]
     found = [d.code for d in run_gateway(lower(with_defaults(data)))]

@@ -211,11 +211,7 @@ def test_hover(server: Server, project: Path, word: str, says: str) -> None:
     [
         ("", "", []),
         ("{name: org-baseline}", "[{name: org-baseline}, {name: other}]", []),
-        (
-            "timeouts:",
-            "timeout:",
-            ['Missing property "timeouts".', "Property timeout is not allowed."],
-        ),  # 60s at most, and 10m by default
+        ("timeouts:", "timeout:", ['Missing property "timeouts".', "Property timeout is not allowed."]),
         ("  models:", "  auth: {anonymous: true}\n  models:", ["Property auth is not allowed."]),
         ("  models:", "  vaults: []\n  models:", ["Property vaults is not allowed."]),
         ("tokens: 100000", "tokens: 300000", ["Value is above the maximum of 200000."]),

@@ -63,11 +63,25 @@ RULES: tuple[Rule, ...] = tuple(
 """Every rule, by code. A function with @data_rule or @gateway_rule in a file above is in it."""
 
 
+MOST_OF_A_RULE = 1000
+"""Findings of one rule on data of any shape that are listed for a document."""
+
+
 def run_data(data: Json) -> Iterator[Diagnostic]:
     """Yield what the rules on plain data find. `data` may have any shape."""
     for rule in RULES:
         if rule.on == "data":
-            yield from map(rule.diagnostic, rule.check(data))
+            yield from _bounded(map(rule.diagnostic, rule.check(data)))
+
+
+def _bounded(findings: Iterator[Diagnostic]) -> Iterator[Diagnostic]:
+    """The first findings of a rule; the last of them says that there are more."""
+    for number, finding in enumerate(findings, 1):
+        if number > MOST_OF_A_RULE:
+            more = "more findings of this kind follow and are not listed"
+            yield finding._replace(message=f"{finding.message}; {more}")
+            return
+        yield finding
 
 
 def dangling(data: Json) -> Iterator[Diagnostic]:

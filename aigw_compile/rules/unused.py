@@ -33,9 +33,14 @@ def unused(data: Json) -> Findings:
         providers: [{name: openai, type: openai, auth: {apiKey: {vault: aws-prod, key: llm/openai}}}]
     """
     used: dict[str, set[str]] = {}
+    known: dict[str, set[str]] = {}
+    misspelt: set[str] = set()
     for kind, use, who in uses(data):
-        if who not in (known := {*names(data, ("spec", kind))}):
-            used.setdefault(kind, set()).update(known)  # a misspelt name may mean any, and is said
+        if kind not in known:
+            known[kind] = {*names(data, ("spec", kind))}
+        if who not in known[kind] and kind not in misspelt:
+            misspelt.add(kind)
+            used.setdefault(kind, set()).update(known[kind])  # a misspelt name may mean any, and is said
         if kind != "consumerGroups" or "access" not in use:  # to name a group in `access` puts nobody into it
             used.setdefault(kind, set()).add(who)
     for _, consumer in entries(data, ("spec", "consumers")):

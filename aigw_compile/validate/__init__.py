@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from aigw_compile.diagnostic import Diagnostic, Json, Pointer, value_at
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, value_at
 from aigw_compile.schema import document_schema, field, follow, general, layer_schema
 from aigw_compile.validate.codes import CODES
+from aigw_compile.validate.errors import MOST, errors
 from aigw_compile.validate.places import marks, mergeable, where
 from aigw_compile.validate.words import WORDS, other, wrong_type
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CODES", "has_refs", "validate", "validate_layer", "validate_part", "validate_project"]
 
+_MORE = Diagnostic(
+    "AIG1099",
+    Severity.ERROR,
+    "this document has more places that do not fit the language than are listed",
+    (),
+    "mend these, and check again",
+)
 _LANGUAGE = "aigateway.schema.json"
 _LAYER = "layer"
 _ENVELOPE = "envelope"
@@ -124,15 +132,19 @@ def _validator(name: str) -> Any:
 def _findings(data: Json, name: str, floats: bool = False) -> list[Diagnostic]:
     root = _root(name)
     found: dict[tuple[Pointer, bool, str], Diagnostic] = {}
-    errors = list(_validator(name).iter_errors(data))
-    for error in errors:
-        at: Pointer = tuple(error.instance_path)
+    wrong: tuple[Pointer, Any] | None = None
+    for at, error in errors(_validator(name), data):
+        if error is None:
+            return [*_alone(list(found.values()), data), _MORE]
+        wrong = wrong or (at, error)
         schema = _parent(root, tuple(error.schema_path))
         for finding in WORDS.get(error.kind.name, other)(error, at, schema, data):
             said = finding.message if finding.code == "AIG1002" else ""  # several fields can be missing at one place
             found.setdefault((finding.at, finding.on_key, finding.code + said), finding)
-    for error in errors[:1] if not found else ():  # nothing that does not fit passes without a word
-        found.setdefault(((), False, ""), next(other(error, tuple(error.instance_path), {}, data)))
+            if len(found) >= MOST:
+                return [*_alone(list(found.values()), data), _MORE]
+    if wrong and not found:  # nothing that does not fit passes without a word
+        found.setdefault(((), False, ""), next(other(wrong[1], wrong[0], {}, data)))
     if floats:
         for finding in _whole_numbers(data):
             found.setdefault((finding.at, finding.on_key, finding.code), finding)

@@ -91,6 +91,12 @@ CODES: Mapping[str, tuple[str, str, str]] = {
         "`$patch` changes what a part brings. A gateway that refers to no part, by a configRef, has nothing to change: write "
         "what is wanted, and leave out what is not.",
     ),
+    "AIG1099": (
+        "error",
+        "more faults than are listed",
+        "Of one document the first 1,000 places that do not fit the language are listed, so that a file that is something "
+        "else altogether cannot fill the memory and the screen. Mend these, and check again.",
+    ),
 }
 
 MISPLACED: Mapping[str, str] = {
