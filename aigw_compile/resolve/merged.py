@@ -47,6 +47,7 @@ class Layering:
         """What is not merged, since its layer may not set it."""
         self.unseen: list[tuple[Layer, Pointer]] = []
         """What of it is hidden from its layer."""
+        self._mounts: list[Mount] = []
         self._size = 0
         self._free: dict[tuple[Part, Layer], bool] = {}
         self._at = at
@@ -136,6 +137,7 @@ class Layering:
         self.taken.update(places)
         if not places:
             return
+        self._mounts = []
         of: dict[int, list[Pointer]] = {}
         for layer, at in places:
             layer.plain = False
@@ -151,6 +153,8 @@ class Layering:
 
     def mounts(self) -> list[Mount]:
         """Return every layer of the object and of the objects inside it, with the place that it was brought in at."""
+        if self._mounts:
+            return self._mounts
         rest = [Mount((), e.layer, e.value, e.at) for e in self.root]
         found: list[Mount] = []
         while rest:
@@ -164,6 +168,7 @@ class Layering:
                 path, entry, shape = self._inside(mount, place)
                 inner = [e for e in self.expand(entry, shape) if e.layer is not mount.layer] if shape.part else []
                 rest += [Mount((*mount.path, *path), e.layer, e.value, e.at) for e in inner]
+        self._mounts = found
         return found
 
     def _inside(self, mount: Mount, place: Pointer) -> tuple[Path, Entry, Shape]:
