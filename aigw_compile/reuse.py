@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from aigw_compile.diagnostic import Diagnostic
+from aigw_compile.diagnostic import Diagnostic, Span
 from aigw_compile.mask import bare, overlaps
 from aigw_compile.project import Project, levelled
 from aigw_compile.resolve import (
@@ -18,6 +18,7 @@ from aigw_compile.resolve import (
     resolve,
     resolve_part,
     taken_from,
+    unseen_in,
 )
 from aigw_compile.source import Source
 from aigw_compile.validate import validate_layer, validate_part
@@ -55,7 +56,7 @@ class Whole(NamedTuple):
         """Say whether nobody can use a finding, or somebody could use it to guess at what a part hides."""
         span = finding.span
         return span is not None and (
-            (finding.code in SPARE and span.via is not None) or overlaps(span, self.resolved.refused)
+            (finding.code in SPARE and span.via is not None) or any(_inside(span, one) for one in self.resolved.refused)
         )
 
 
@@ -109,13 +110,20 @@ class Reuse:
 
     def _layers(self, source: Source, resolved: Resolved) -> Iterator[Diagnostic]:
         """Yield what is wrong with the document by itself, with how the layers fit together, and with the parts."""
-        unseen = {d.span[:5] for d in resolved.diagnostics if d.span and d.code == "AIG1001"}
-        own = [d for d in map(source.locate, validate_layer(source.data)) if not d.span or d.span[:5] not in unseen]
+        unseen = unseen_in(source, resolved)
+        seen = (d for d in validate_layer(source.data) if not any(d.at[: len(at)] == at for at in unseen))
+        own = [*map(source.locate, seen)]
         misspelt = {d.span[:5] for d in own if d.span and "configRef" in d.at}
         yield from own
         yield from (d for d in resolved.diagnostics if not d.span or d.span[:5] not in misspelt)
         for part in resolved.parts:
             yield from self.part(part).said
+
+
+def _inside(span: Span, region: Span) -> bool:
+    """Say whether a text starts in a region of a file."""
+    start, end = (region.line, region.column), (region.end_line, region.end_column)
+    return span.file == region.file and start <= (span.line, span.column) < end
 
 
 def outside(findings: Sequence[Diagnostic], sources: Iterable[Source]) -> Iterator[Diagnostic]:

@@ -39,3 +39,12 @@ def test_findings_of_the_rest_come_at_once() -> None:
     codes = {d.code for d in compiler.check_text(broken).diagnostics}
     assert "AIG1003" in codes
     assert any(code.startswith("AIG4") and code != "AIG4009" for code in codes), codes
+
+
+def test_a_broken_first_item_hides_no_name_that_the_others_use() -> None:
+    """A vault that is left out leaves a reference behind it, in a provider that comes after a broken one."""
+    data = json.loads(json.dumps(SPECS["minimal"]))
+    own = data["spec"]["providers"]
+    own[:0] = [{"name": "broken"}, {"name": "b", "type": "openai", "auth": {"apiKey": {"vault": "v", "key": "x"}}}]
+    data["spec"]["vaults"] = [{"name": "v"}]
+    assert {d.code for d in compiler.check_text(json.dumps(data)).diagnostics} >= {"AIG1002"}

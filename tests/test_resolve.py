@@ -112,3 +112,28 @@ def test_contracts(name: str) -> None:
     case = CONTRACTS[name]
     found = resolved(p=part("p", case["part"]), gw=gateway(f"configRef: {{name: p}}\n{case['gateway']}"))
     assert said(found) == case["said"]
+
+
+def test_a_part_inside_of_an_object_is_one_layer_with_what_stands_beside_it() -> None:
+    """The type beside it replaces the weaker provider, and not the part that came in with it."""
+    corp = part("corp", "config: {region: eu}", "Provider")
+    base = part("base", "config: {providers: [{name: x, type: openai, headers: {a: b}}]}")
+    found = resolved(
+        corp, base, gateway("configRef: {name: base}\nproviders: [{name: x, configRef: {name: corp}, type: mistral}]")
+    )
+    assert said(found) == []
+    assert spec(found) == {"providers": [{"region": "eu", "name": "x", "type": "mistral"}]}
+
+
+def test_a_part_that_somebody_else_brings_in_at_another_object_is_bound() -> None:
+    """A part of one's own is no referrer where one brings it in oneself; where another does, it is theirs."""
+    eu = part("eu", "config: {type: openai, region: eu}", "Provider")
+    us = part("us", "config: {type: openai, region: us}", "Provider")
+    org = part(
+        "org",
+        "config: {providers: [{name: a, configRef: {name: eu}}, {name: b, configRef: {name: us}}]}\n"
+        "fields: {lock: ['providers[*].region']}",
+    )
+    found = resolved(eu, us, org, gateway("configRef: {name: org}\nproviders: [{name: a, configRef: {name: us}}]"))
+    assert said(found) == ['f1.yaml:6 AIG2020 `providers[a].region` is locked by "org"']
+    assert spec(found)["providers"][0]["region"] == "eu"

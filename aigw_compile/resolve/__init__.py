@@ -42,6 +42,7 @@ __all__ = [
     "resolve",
     "resolve_part",
     "taken_from",
+    "unseen_in",
 ]
 
 
@@ -223,6 +224,12 @@ def bound(source: Source, at: Pointer) -> Iterator[tuple[str, Part, Pointer]]:
             for word, path, place in listed:
                 if at[: len(base)] == base and matches((*mount.path, *path), at[len(base) :], data):
                     yield word, part, place
+
+
+def unseen_in(source: Source, resolved: Resolved) -> list[Pointer]:
+    """Return the places of a document that are hidden from it: whatever stands there, nothing else is said of it."""
+    unseen = resolved.source.layering.unseen if isinstance(resolved.source, Merged) else ()
+    return [at for layer, at in unseen if layer.source is source]
 
 
 def taken_from(at: Pointer, resolved: Resolved) -> bool:

@@ -64,10 +64,12 @@ class Entry(NamedTuple):
     """In the document of the layer."""
     fresh: bool = False
     """Replaces everything that is weaker."""
+    group: tuple[int, Pointer] | None = None
+    """Of entries that one configRef below the top brought together: they are one layer to what is weaker and stronger."""
 
     def step(self, step: str | int) -> Entry:
         """Return what the layer has one step further, where it has something."""
-        return Entry(self.layer, self.value[step], (*self.at, step))  # type: ignore[index]
+        return Entry(self.layer, self.value[step], (*self.at, step), False, self.group)  # type: ignore[index]
 
 
 GONE: Json = {PATCH: "gone"}
@@ -106,33 +108,43 @@ def expanded(stack: Stack, shape: Shape, expand: Expand) -> Stack:
     found: Stack = []
     for entry in stack:
         has = isinstance(entry.value, dict) and "configRef" in entry.value
-        found += expand(entry, shape) if has else [entry]
+        if not has:
+            found.append(entry)
+            continue
+        group = entry.group or (id(entry.layer), entry.at)
+        found += [one._replace(group=group) for one in expand(entry, shape)]
     return found
 
 
 def cut(stack: Stack, shape: Shape) -> int:
     """Return how many of the weakest entries of an expanded stack have no effect, since a stronger one replaces them."""
-    start = 0
+    start = first = 0
+    below: _Choice | None = None
     chosen: _Choice | None = None
     for number, entry in enumerate(stack):
         value = entry.value
+        if not number or entry.group is None or entry.group != stack[number - 1].group:
+            first = number
+            below, chosen = (below.joined(chosen) if below and chosen else chosen or below), None
         if type(value) is dict:
             patch = value.get(PATCH)
             if patch == "delete":
-                start, chosen = number + 1, None
+                start, below, chosen = number + 1, None, None
                 continue
             if shape.join != MAP or entry.fresh or patch == "replace":
-                start, chosen = number, None
+                start, below, chosen = number, None, None
             if shape.typed or shape.choices:
                 own = _choice(value, shape)
                 if chosen is not None and chosen.clashes(own):
-                    start, chosen = number, None
+                    start, below, chosen = number, None, None
                 chosen = own if chosen is None else chosen.joined(own)
+                if below is not None and below.clashes(chosen):
+                    start, below = max(start, first), None
         elif type(value) is list and shape.join in (SET, KEYED):
             if value and isinstance(value[0], dict) and value[0] == {PATCH: "replace"}:
                 start = number
         else:
-            start, chosen = number, None
+            start, below, chosen = number, None, None
     return start
 
 
@@ -178,10 +190,10 @@ def _choice(value: Mapping[str, Any], shape: Shape) -> _Choice:
 def keys(stack: Stack) -> dict[str, Stack]:
     """Return what the entries of a map have at each key; keys in the order in which they come up."""
     found: dict[str, Stack] = {}
-    for layer, value, at, _ in stack:
+    for layer, value, at, _, group in stack:
         for key, inner in value.items() if isinstance(value, dict) else ():
             if key != PATCH:
-                found.setdefault(key, []).append(Entry(layer, inner, (*at, key)))
+                found.setdefault(key, []).append(Entry(layer, inner, (*at, key), False, group))
     return found
 
 
@@ -194,10 +206,10 @@ def items(stack: Stack, shape: Shape, expand: Expand) -> dict[tuple[str, int], S
     """Return what the entries of a keyed list have for each name; of a name that one layer has twice, each by itself."""
     found: dict[tuple[str, int], Stack] = {}
     inner = shape.step(0)
-    for number, (layer, value, at, _) in enumerate(stack):
+    for number, (layer, value, at, _, group) in enumerate(stack):
         seen: dict[str, int] = {}
         for index, item in enumerate(value if isinstance(value, list) else ()):
-            entry = Entry(layer, item, (*at, index))
+            entry = Entry(layer, item, (*at, index), False, group)
             if type(item) is dict:
                 if skipped(item):
                     continue
@@ -234,7 +246,7 @@ def _derived(entry: Entry, shape: Shape, expand: Expand) -> str:
 def union(stack: Stack) -> Stack:
     """Return an entry for each item of a set, in the order in which they come up: that of the strongest that has it."""
     found: dict[str, Entry] = {}
-    for layer, value, at, _ in stack:
+    for layer, value, at, _, _ in stack:
         for index, item in enumerate(value if isinstance(value, list) else ()):
             if not skipped(item):
                 found[repr(item)] = Entry(layer, item, (*at, index))

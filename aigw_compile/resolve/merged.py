@@ -45,12 +45,19 @@ class Layering:
         self._expansions: dict[tuple[int, Pointer], Stack] = {}
         self.taken: set[tuple[Layer, Pointer]] = set()
         """What is not merged, since its layer may not set it."""
+        self.unseen: list[tuple[Layer, Pointer]] = []
+        """What of it is hidden from its layer."""
+        self._mounts: list[Mount] = []
         self._size = 0
         self._free: dict[tuple[Part, Layer], bool] = {}
         self._at = at
         self.own = Layer(source, part, None, (), (part.survey if part else survey(value)).plain)
         own = Entry(self.own, value, at)
-        self.root = [*self._parts(own, part.refs), own] if part else expanded([own], self.shape, self.expand)
+        if part:
+            self.root = [*self._parts(own, part.refs), own]
+        else:
+            refers = isinstance(value, dict) and "configRef" in value
+            self.root = [*self.expand(own, self.shape)] if refers else [own]
 
     @property
     def layers(self) -> list[Layer]:
@@ -128,6 +135,7 @@ class Layering:
         self.taken.update(places)
         if not places:
             return
+        self._mounts = []
         of: dict[int, list[Pointer]] = {}
         for layer, at in places:
             layer.plain = False
@@ -143,6 +151,8 @@ class Layering:
 
     def mounts(self) -> list[Mount]:
         """Return every layer of the object and of the objects inside it, with the place that it was brought in at."""
+        if self._mounts:
+            return self._mounts
         rest = [Mount((), e.layer, e.value, e.at) for e in self.root]
         found: list[Mount] = []
         while rest:
@@ -156,6 +166,7 @@ class Layering:
                 path, entry, shape = self._inside(mount, place)
                 inner = [e for e in self.expand(entry, shape) if e.layer is not mount.layer] if shape.part else []
                 rest += [Mount((*mount.path, *path), e.layer, e.value, e.at) for e in inner]
+        self._mounts = found
         return found
 
     def _inside(self, mount: Mount, place: Pointer) -> tuple[Path, Entry, Shape]:
@@ -269,7 +280,7 @@ class Merged(Source):
             if len(stack) == 1:
                 return self._each(stack[0])
             same: dict[str, Stack] = {}
-            for layer, value, at, _ in stack:
+            for layer, value, at, _, _ in stack:
                 for index, item in enumerate(value if isinstance(value, list) else ()):
                     if not skipped(item):
                         same.setdefault(repr(item), []).append(Entry(layer, item, (*at, index)))
@@ -278,5 +289,5 @@ class Merged(Source):
 
     @staticmethod
     def _each(entry: Entry) -> list[Stack]:
-        layer, value, at, _ = entry
+        layer, value, at, _, _ = entry
         return [[Entry(layer, item, (*at, i))] for i, item in enumerate(value if isinstance(value, list) else ())]

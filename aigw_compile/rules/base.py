@@ -93,7 +93,7 @@ def secret_refs(data: Json) -> Iterator[tuple[Pointer, dict[str, Json]]]:
                 yield at, value
             elif found.get("properties") or found.get("additionalProperties"):
                 rest += [((*at, key), (*plain, key), value[key]) for key in reversed(value)]
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
+        elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
             rest += [((*at, index), (*plain, 0), value[index]) for index in reversed(range(len(value)))]
 
 

@@ -20,8 +20,9 @@ def unseen(layering: Layering) -> Told:
     tell = Told()
     mounts = layering.mounts()
     if any(m.layer.part and m.layer.part.contract.hide for m in mounts):
-        walk = _Walk(layering, tree(mounts, layering.shape), tell)
+        walk = _Walk(layering, tree(mounts, layering.shape, hiding=True), tell)
         walk.go([walk.top], layering.root, layering.shape, "")
+        layering.unseen += tell.taken
         layering.drop(tell.taken)
     return tell
 

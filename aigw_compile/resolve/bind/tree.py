@@ -61,11 +61,11 @@ class Node:
         return not (self.keys or self.named or self.anys)
 
 
-def tree(mounts: list[Mount], shape: Shape) -> Node:
-    """Return the paths of every contract as one tree, from the top of the whole."""
+def tree(mounts: list[Mount], shape: Shape, *, hiding: bool = False) -> Node:
+    """Return the paths of every contract as one tree, from the top of the whole; `hiding`: of what they hide alone."""
     root = Node()
     seen: set[tuple[Part, Path]] = set()
-    for place in destinations() if shape.part == "AIGateway" else ():
+    for place in destinations() if shape.part == "AIGateway" and not hiding else ():
         node = root
         for key in place:
             node = node.step(ANY if key is None else key)
@@ -76,7 +76,8 @@ def tree(mounts: list[Mount], shape: Shape) -> Node:
             continue
         seen.add((part, mount.path))
         listed = [(t.path, Rule("hide", part, t.at)) for t in part.contract.hide]
-        listed += [(k.path, Rule("add" if k.add else "lock", part, k.at)) for k in part.contract.lock]
+        if not hiding:
+            listed += [(k.path, Rule("add" if k.add else "lock", part, k.at)) for k in part.contract.lock]
         for path, rule in listed:
             node, here = root, shape
             for number, step in enumerate((*mount.path, *path)):
