@@ -76,6 +76,7 @@ class Reuse:
         self._frozen = frozen
         self._unread = unread or {}
         self._parts: dict[Part, Whole] = {}
+        self._single: dict[Part, Whole] = {}
 
     def gateway(self, source: Source) -> Whole:
         """Return a gateway with its parts, and what the project requires of it."""
@@ -90,15 +91,21 @@ class Reuse:
     def part(self, part: Part) -> Whole:
         """Return a part with those that it builds on: its contract, and how it keeps theirs."""
         if part not in self._parts:
+            whole = self._alone(part)
+            said = [*whole.said, *(d for own in whole.resolved.parts if own is not part for d in self._alone(own).said)]
+            self._parts[part] = whole._replace(said=tuple(news(outside(said, [whole.source]), ())))
+        return self._parts[part]
+
+    def _alone(self, part: Part) -> Whole:
+        """Return a part with what is said of it, but not of those that it builds on."""
+        if part not in self._single:
             resolved = resolve_part(part, self.library)
-            self._parts[part] = Whole(resolved.source, (), resolved)  # parts may refer to each other in a circle
             found = [*self._unread.get(part.source.file, ())]
             found += map(part.source.locate, validate_part(part.source.data))
             found += levelled(own_findings(part, self.library, self._frozen), self._project)
-            found += [d for own in resolved.parts for d in self.part(own).said]
             said = outside([*found, *news(resolved.diagnostics, found)], [resolved.source])
-            self._parts[part] = Whole(resolved.source, tuple(said), resolved)
-        return self._parts[part]
+            self._single[part] = Whole(resolved.source, tuple(said), resolved)
+        return self._single[part]
 
     def parts(self, sources: Sequence[Source]) -> Iterator[tuple[Part, Whole]]:
         """Yield the parts that stand in some documents."""
@@ -106,7 +113,7 @@ class Reuse:
 
     def sources(self) -> tuple[Source, ...]:
         """Return every part that anything was said of, with what it hides."""
-        return tuple(whole.source for whole in self._parts.values())
+        return tuple(whole.source for whole in self._single.values())
 
     def _layers(self, source: Source, resolved: Resolved) -> Iterator[Diagnostic]:
         """Yield what is wrong with the document by itself, with how the layers fit together, and with the parts."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span
 from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys, skipped, without
 from aigw_compile.resolve.merge import ABSENT, merge
-from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested, refs_of
+from aigw_compile.resolve.parts import CONFIG, MOST_TOLD, Library, Part, Ref, nested, refs_of
 from aigw_compile.resolve.paths import Item, Path
 from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, of_type
 from aigw_compile.resolve.survey import survey
@@ -16,8 +16,8 @@ from aigw_compile.units import key_of
 
 MOST_VALUES = 400_000
 """Values of one gateway with its parts, at most."""
-MOST_IN_ALL = 1_000_000
-"""Values of all gateways of a run, at most."""
+MOST_IN_ALL = {"gateways": 1_000_000, "parts": 10_000_000}
+"""Values of all gateways, and of all parts, of a run, at most."""
 OBJECT = 20
 """What a use of a part counts besides its values."""
 
@@ -88,7 +88,8 @@ class Layering:
         source = entry.layer.source
         type_ = (shape or self.shape).part
         steps, found = self.library.steps(refs, source, type_)
-        self.findings += [source.locate(d)._replace(span=entry.layer.span(d.at)) for d in found]
+        if len(self.findings) <= MOST_TOLD:
+            self.findings += [source.locate(d)._replace(span=entry.layer.span(d.at)) for d in found]
         before = self._size
         top = entry.layer is self.own and entry.at == self._at
         host = None if top else entry.layer
@@ -101,11 +102,12 @@ class Layering:
             layers[step.part] = Layer(step.part.source, step.part, by, step.ref.at, plain, host, beside)
             self._size += step.part.survey.size + OBJECT
             stack.append(Entry(layers[step.part], step.part.config, CONFIG))
-        self.library.values += self._size - before
-        if max(self._size / MOST_VALUES, self.library.values / MOST_IN_ALL) > 1 and stack:
+        kind = "parts" if self.own.part else "gateways"
+        self.library.values[kind] += self._size - before
+        if max(self._size / MOST_VALUES, self.library.values[kind] / MOST_IN_ALL[kind]) > 1 and stack:
             message = f"with its parts this has more than {MOST_VALUES:,} values"
             if self._size <= MOST_VALUES:
-                message = f"the gateways of this run have, with their parts, more than {MOST_IN_ALL:,} values"
+                message = f"the {kind} of this run have, with their parts, more than {MOST_IN_ALL[kind]:,} values"
             at = (*entry.at, "configRef") if entry.at[-1:] != ("config",) else ("spec", "configRef")
             if not any(d.code == "AIG2008" for d in self.findings):
                 one = Diagnostic("AIG2008", Severity.ERROR, message, at, "refer to a large part once, higher up")

@@ -19,6 +19,10 @@ from aigw_compile.source import Source
 MOST_PARTS = 256
 """Parts in one closure, at most."""
 DEEPEST = 32
+MOST_REFS = 20_000
+"""From part to part in a project, beside their configs."""
+MOST_TOLD = 100
+"""Of the references of one object: what is wrong with those after that is not listed."""
 MOST_GUESSES = 100
 CONFIG: Pointer = ("spec", "config")
 
@@ -102,8 +106,16 @@ class Library:
         """By name; of two the first."""
         self.twins: list[tuple[Part, Part]] = []
         """(a part, the earlier one of its name)"""
+        refs = 0
         for source in sources:
             part = Part(source)
+            refs += len(part.refs)
+            if part.refs and refs > MOST_REFS:
+                message = f"the parts of this project refer to each other more than {MOST_REFS:,} times"
+                part.diagnostics.append(
+                    _error("AIG2008", message, ("spec", "configRef"), "this reference is not followed")
+                )
+                part.refs = []
             self.every.append(part)
             first = self.parts.setdefault(part.name, part)
             if first is not part:
@@ -114,8 +126,8 @@ class Library:
         self.digests: dict[Part, str] = {}
         """Of those that were asked for."""
         self._guesses = 0
-        self.values = 0
-        """Of everything that was merged in this run."""
+        self.values = {"gateways": 0, "parts": 0}
+        """How many were merged in this run."""
         self._circles: set[Part] = set()
         self._deep: set[Part] = set()
         self._closures: dict[Part, frozenset[Part]] = {}
@@ -206,6 +218,9 @@ class Library:
         found: list[Diagnostic] = []
         named: dict[Part, Ref] = {}
         for ref in refs:
+            if len(found) > MOST_TOLD:
+                found[-1] = found[-1]._replace(message=f"{found[-1].message}; what follows is not listed")
+                break
             part = self.find(ref, source, type_)
             if isinstance(part, Diagnostic):
                 found.append(part)

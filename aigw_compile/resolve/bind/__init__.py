@@ -135,6 +135,8 @@ class Binding:
 
     def _replaced(self, nodes: list[Node], stack: Stack, shape: Shape, path: str) -> None:
         """Deleting or replacing an object takes away what is locked or hidden in it."""
+        if len(stack) == 1 and stack[0].layer.plain:
+            return
         start = cut(stack, shape)
         removing = [
             (n, e)

@@ -20,7 +20,7 @@ def unseen(layering: Layering) -> Told:
     tell = Told()
     mounts = layering.mounts()
     if any(m.layer.part and m.layer.part.contract.hide for m in mounts):
-        walk = _Walk(layering, tree(mounts, layering.shape, hiding=True), tell)
+        walk = _Walk(layering, tree(mounts, layering.shape, hides=True), tell)
         walk.go([walk.top], layering.root, layering.shape, "")
         layering.unseen += tell.taken
         layering.drop(tell.taken)
@@ -35,7 +35,7 @@ class _Walk:
 
     def go(self, nodes: list[Node], stack: Stack, shape: Shape, path: str) -> None:
         stack = expanded(stack, shape, self._layering.expand)
-        parts = {rule.part for node in nodes for rule in node.rules if rule.kind == "hide"}
+        parts = {rule.part for node in nodes for rule in node.rules}
         bound = [entry for entry in stack if any(not self._layering.free(part, entry.layer) for part in parts)]
         for entry in bound:
             self._unknown(entry, path)
@@ -67,5 +67,5 @@ class _Walk:
         for key, name in steps(path):
             shape = shape.step(0 if name is not None else key)
             nodes = [n for node in nodes for n in (node.items(name) if name is not None else at(node, key))]
-        hidden = {key for node in nodes for key, n in node.keys.items() if any(r.kind == "hide" for r in n.rules)}
+        hidden = {key for node in nodes for key, n in node.keys.items() if n.rules}
         yield from (k for k in shape.inner if inner(shape.node, k) is not None and k not in hidden)

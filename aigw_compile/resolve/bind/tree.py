@@ -61,11 +61,11 @@ class Node:
         return not (self.keys or self.named or self.anys)
 
 
-def tree(mounts: list[Mount], shape: Shape, *, hiding: bool = False) -> Node:
-    """Return the paths of every contract as one tree, from the top of the whole; `hiding`: of what they hide alone."""
+def tree(mounts: list[Mount], shape: Shape, *, hides: bool = False) -> Node:
+    """Return the paths of every contract as one tree, from the top of the whole; with `hides`, what is hidden alone."""
     root = Node()
     seen: set[tuple[Part, Path]] = set()
-    for place in destinations() if shape.part == "AIGateway" and not hiding else ():
+    for place in destinations() if shape.part == "AIGateway" and not hides else ():
         node = root
         for key in place:
             node = node.step(ANY if key is None else key)
@@ -76,17 +76,15 @@ def tree(mounts: list[Mount], shape: Shape, *, hiding: bool = False) -> Node:
             continue
         seen.add((part, mount.path))
         listed = [(t.path, Rule("hide", part, t.at)) for t in part.contract.hide]
-        if not hiding:
-            listed += [(k.path, Rule("add" if k.add else "lock", part, k.at)) for k in part.contract.lock]
+        locks = () if hides else part.contract.lock
+        listed += [(k.path, Rule("add" if k.add else "lock", part, k.at)) for k in locks]
         for path, rule in listed:
             node, here = root, shape
             for number, step in enumerate((*mount.path, *path)):
                 further = here.step(step if isinstance(step, str) else 0)
                 last = number == len(mount.path) + len(path) - 1
                 if rule.kind == "hide" and last and step == "name" and number and here.join == MAP:
-                    node = (
-                        Node()
-                    )  # the name of an item can be written, since it addresses the item; it is only not seen
+                    node = Node()  # an item's name can be written, since it addresses the item; it is only not seen
                     break
                 node = node.step(step)
                 here = further
