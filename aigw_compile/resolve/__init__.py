@@ -11,6 +11,7 @@ from aigw_compile.mask import veil
 from aigw_compile.project import Project, Require
 from aigw_compile.resolve.advice import advice
 from aigw_compile.resolve.bind import Binding, Told, unseen
+from aigw_compile.resolve.bind.tree import hits, tree
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
@@ -196,11 +197,10 @@ def _spec(source: Source) -> dict[str, Json]:
 def hidden(resolved: Resolved) -> frozenset[Pointer]:
     """Return every place of the whole that a part hides; what is below one is hidden too."""
     base: Pointer = CONFIG if resolved.source.is_part else ("spec",)
-    value = value_at(base, resolved.source.data)
-    found: set[Pointer] = set()
-    for path in dict.fromkeys(path for path, _, _ in _hiding(resolved)):
-        found.update(places(path, value, base))
-    return frozenset(found)
+    if not isinstance(resolved.source, Merged) or not any(True for _ in _hiding(resolved)):
+        return frozenset()
+    top = tree(resolved.mounts, resolved.source.layering.shape, hides=True, names=True)
+    return frozenset(hits([top], value_at(base, resolved.source.data), base))
 
 
 def _hiding(resolved: Resolved) -> Iterator[tuple[Path, Part, Pointer]]:

@@ -16,7 +16,7 @@ from aigw_compile.units import key_of
 
 MOST_VALUES = 400_000
 """Values of one gateway with its parts, at most."""
-MOST_IN_ALL = {"gateways": 1_000_000, "parts": 10_000_000}
+MOST_IN_ALL = {"gateways": 600_000, "parts": 10_000_000}
 """Values of all gateways, and of all parts, of a run, at most."""
 OBJECT = 20
 """What a use of a part counts besides its values."""

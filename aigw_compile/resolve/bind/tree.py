@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from aigw_compile.diagnostic import Pointer
+from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.resolve.layers import Stack, at_key, keys
 from aigw_compile.resolve.merged import Mount
 from aigw_compile.resolve.parts import Part
 from aigw_compile.resolve.paths import ANY, Item, Path, Step
 from aigw_compile.resolve.shapes import KEYED, MAP, Shape, destinations
+from aigw_compile.units import key_of
 
 
 class Rule(NamedTuple):
@@ -61,8 +62,11 @@ class Node:
         return not (self.keys or self.named or self.anys)
 
 
-def tree(mounts: list[Mount], shape: Shape, *, hides: bool = False) -> Node:
-    """Return the paths of every contract as one tree, from the top of the whole; with `hides`, what is hidden alone."""
+def tree(mounts: Sequence[Mount], shape: Shape, *, hides: bool = False, names: bool = False) -> Node:
+    """Return the paths of every contract as one tree, from the top of the whole; with `hides`, what is hidden alone.
+
+    `names`: with the names of items, which may be written all the same, since they address the item.
+    """
     root = Node()
     seen: set[tuple[Part, Path]] = set()
     for place in destinations() if shape.part == "AIGateway" and not hides else ():
@@ -83,8 +87,8 @@ def tree(mounts: list[Mount], shape: Shape, *, hides: bool = False) -> Node:
             for number, step in enumerate((*mount.path, *path)):
                 further = here.step(step if isinstance(step, str) else 0)
                 last = number == len(mount.path) + len(path) - 1
-                if rule.kind == "hide" and last and step == "name" and number and here.join == MAP:
-                    node = Node()  # an item's name can be written, since it addresses the item; it is only not seen
+                if rule.kind == "hide" and last and step == "name" and number and here.join == MAP and not names:
+                    node = Node()
                     break
                 node = node.step(step)
                 here = further
@@ -92,6 +96,27 @@ def tree(mounts: list[Mount], shape: Shape, *, hides: bool = False) -> Node:
                     break  # inside of it nothing can be set by itself
             node.rules.append(rule)
     return root
+
+
+def hits(nodes: list[Node], value: Json, at: Pointer) -> Iterator[Pointer]:
+    """Yield every place of a value, at and below `at`, that a rule of the tree ends at; what is below one is not looked at."""
+    if any(node.rules for node in nodes):
+        yield at
+        return
+    nodes = [node for node in nodes if not node.leaf]
+    if not nodes:
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            here = [node.keys[key] for node in nodes if key in node.keys]
+            here += [one for node in nodes for one in node.items(key)]
+            if here:
+                yield from hits(here, inner, (*at, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            name = key_of(inner)
+            if here := [one for node in nodes for one in node.items(name)]:
+                yield from hits(here, inner, (*at, index))
 
 
 def further(nodes: list[Node], stack: Stack, shape: Shape) -> Iterator[tuple[str, Stack, list[Node]]]:
