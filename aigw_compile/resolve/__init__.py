@@ -11,11 +11,12 @@ from aigw_compile.mask import veil
 from aigw_compile.project import Project, Require
 from aigw_compile.resolve.advice import advice
 from aigw_compile.resolve.bind import Binding, Told, unseen
-from aigw_compile.resolve.bind.tree import hits, tree
+from aigw_compile.resolve.bind.tree import tree
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
 from aigw_compile.resolve.merged import Layering, Merged, Mount
+from aigw_compile.resolve.nodes import hits
 from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested
 from aigw_compile.resolve.paths import Path, matches, places
 from aigw_compile.resolve.survey import survey
@@ -237,7 +238,7 @@ def taken_from(at: Pointer, resolved: Resolved) -> bool:
     source = resolved.source
     if not isinstance(source, Merged) or not source.layering.taken:
         return False
-    broken = {(layer, place[:-1]) for layer, place in source.layering.taken}
+    broken = source.layering.robbed
     stacks = [found[0] for found in (source.stack(at), source.stack(at[:-1])) if found]
     return any((entry.layer, entry.at) in broken for stack in stacks for entry in stack)
 

@@ -45,6 +45,8 @@ class Layering:
         self._expansions: dict[tuple[int, Pointer], Stack] = {}
         self.taken: set[tuple[Layer, Pointer]] = set()
         """What is not merged, since its layer may not set it."""
+        self.robbed: set[tuple[Layer, Pointer]] = set()
+        """What something was taken out of."""
         self.unseen: list[tuple[Layer, Pointer]] = []
         """What of it is hidden from its layer."""
         self._mounts: list[Mount] = []
@@ -135,6 +137,7 @@ class Layering:
         """Take places out of what their layers have, as if nobody had written them."""
         places = [place for place in places if place not in self.taken]
         self.taken.update(places)
+        self.robbed.update((layer, at[:-1]) for layer, at in places)
         if not places:
             return
         self._mounts = []
