@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -69,6 +69,43 @@ def part(number: int) -> str:
     return PART.replace("NAME", f"p{number}")
 
 
+def parts(*bodies: tuple[str, str, str]) -> str:
+    """(name, type, what stands in its spec beside `for`) of each part, in one file."""
+    return "---\n".join(
+        PART.replace("NAME", name).replace("{for: AIGateway, config: {}}", f"{{for: {type_}, {body}}}")
+        for name, type_, body in bodies
+    )
+
+
+def refs(names: Iterable[str]) -> str:
+    return "configRef: [" + ",".join(f"{{name: {name}}}" for name in names) + "]"
+
+
+def on(ref: str, text: str) -> dict[str, str]:
+    """A gateway that refers to parts, and these in a file of their own."""
+    return {"parts.yaml": text, **spec(f"{{{ref}}}")}
+
+
+def layers(deep: int, wide: int) -> str:
+    """Layers of parts, each of which refers to every one of the layer below."""
+    below = [*range(wide)]
+    return parts(
+        *(
+            (
+                f"p{level}x{n}",
+                "AIGateway",
+                "config: {}" + (f", {refs(f'p{level - 1}x{m}' for m in below)}" if level else ""),
+            )
+            for level in range(deep)
+            for n in below
+        )
+    )
+
+
+def models(inside: Callable[[int], str], count: int) -> str:
+    return "config: {models: [" + ",".join(f"{{name: m{n}{inside(n)}}}" for n in range(count)) + "]}"
+
+
 ATTACKS: dict[str, tuple[Callable[[], dict[str, str]], str]] = {
     "8 MiB of mappings": (lambda: spec("{models: [" + fill("{a},") + "]}"), "AIG0025"),
     "one text of 8 MiB": (lambda: spec('{models: [{name: "' + fill("\U0001f600"[:1])[: FULL // 4] + '"}]}'), "AIG1"),
@@ -93,6 +130,81 @@ ATTACKS: dict[str, tuple[Callable[[], dict[str, str]], str]] = {
     "references without end": (
         lambda: spec("{configRef: [" + ",".join(f"{{name: p, file: {n:x}.yaml}}" for n in range(12_000)) + "]}"),
         "AIG0108",
+    ),
+    "parts in a chain of 5,000": (
+        lambda: {
+            **spec("{configRef: {name: p0}}"),
+            **several(
+                lambda file: parts(
+                    *((f"p{n}", "AIGateway", refs([f"p{n + 1}"])) for n in range(file * 1000, file * 1000 + 1000))
+                ),
+                5,
+            ),
+        },
+        "AIG2008",
+    ),
+    "parts in a ring of 20": (
+        lambda: on(refs(["p0"]), parts(*((f"p{n}", "AIGateway", refs([f"p{(n + 1) % 20}"])) for n in range(20)))),
+        "AIG2003",
+    ),
+    "a dense order of parts": (lambda: on(refs(f"p7x{n}" for n in range(30)), layers(8, 30)), "AIG4002"),
+    "a denser one": (lambda: on(refs(f"p2x{n}" for n in range(200)), layers(3, 200)), "AIG2008"),
+    "an order without end": (
+        lambda: on(
+            refs(["p0"]),
+            parts(*((f"p{n}", "AIGateway", refs(f"p{m}" for m in range(60) if m != n)) for n in range(60))),
+        ),
+        "AIG2003",
+    ),
+    "parts nested 1,000 times 1,000 times 1,000": (
+        lambda: on(
+            refs(["all"]),
+            parts(
+                (
+                    "t",
+                    "Target",
+                    "config: {parameters: {defaults: {" + ",".join(f"k{n}: 1" for n in range(1000)) + "}}}",
+                ),
+                ("m", "Model", "config: {targets: [" + "{name: t, configRef: {name: t}}," * 1000 + "]}"),
+                ("all", "AIGateway", models(lambda n: ", configRef: {name: m}", 1000)),
+            ),
+        ),
+        "AIG2008",
+    ),
+    "100,000 names of parts that nothing has": (
+        lambda: spec(f"{{{refs(f'p{n}' for n in range(100_000))}}}"),
+        "AIG2001",
+    ),
+    "contracts of thousands of paths": (
+        lambda: on(
+            f"{refs(['p'])}, models: ["
+            + ",".join(f"{{name: m{n}, policies: {{limits: [{{name: h{n}, cost: 3}}]}}}}" for n in range(2000))
+            + "]",
+            parts(
+                (
+                    "p",
+                    "AIGateway",
+                    "fields: {lock: ["
+                    + ",".join(f"'models[m{n}].policies.cache'" for n in range(2000))
+                    + "], hide: ["
+                    + ",".join(f"'models[*].policies.limits[h{n}].cost'" for n in range(2000))
+                    + "], constrain: ["
+                    + ",".join(f"{{path: 'models[*].name', schema: {{maxLength: {n}}}}}" for n in range(500))
+                    + "]}, "
+                    + models(lambda n: "", 2000),
+                )
+            ),
+        ),
+        "AIG1001",
+    ),
+    "many gateways on a large part": (
+        lambda: {
+            "parts.yaml": parts(("p", "AIGateway", models(lambda n: ", targets: [{provider: p, model: a}]", 5000))),
+            "a.yaml": "---\n".join(
+                HEAD.replace("{name: a}", f"{{name: g{n}}}") + "spec: {configRef: {name: p}}\n" for n in range(500)
+            ),
+        },
+        "AIG2008",
     ),
 }
 

@@ -11,10 +11,12 @@ from aigw_compile.mask import veil
 from aigw_compile.project import Project, Require
 from aigw_compile.resolve.advice import advice
 from aigw_compile.resolve.bind import Binding, Told, unseen
+from aigw_compile.resolve.bind.tree import tree
 from aigw_compile.resolve.codes import CODES
 from aigw_compile.resolve.constrain import constrained
 from aigw_compile.resolve.digests import digest, pins
 from aigw_compile.resolve.merged import Layering, Merged, Mount
+from aigw_compile.resolve.nodes import hits
 from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested
 from aigw_compile.resolve.paths import Path, matches, places
 from aigw_compile.resolve.survey import survey
@@ -196,11 +198,10 @@ def _spec(source: Source) -> dict[str, Json]:
 def hidden(resolved: Resolved) -> frozenset[Pointer]:
     """Return every place of the whole that a part hides; what is below one is hidden too."""
     base: Pointer = CONFIG if resolved.source.is_part else ("spec",)
-    value = value_at(base, resolved.source.data)
-    found: set[Pointer] = set()
-    for path in dict.fromkeys(path for path, _, _ in _hiding(resolved)):
-        found.update(places(path, value, base))
-    return frozenset(found)
+    if not isinstance(resolved.source, Merged) or not any(True for _ in _hiding(resolved)):
+        return frozenset()
+    top = tree(resolved.mounts, resolved.source.layering.shape, hides=True, names=True)
+    return frozenset(hits([top], value_at(base, resolved.source.data), base))
 
 
 def _hiding(resolved: Resolved) -> Iterator[tuple[Path, Part, Pointer]]:
@@ -237,7 +238,7 @@ def taken_from(at: Pointer, resolved: Resolved) -> bool:
     source = resolved.source
     if not isinstance(source, Merged) or not source.layering.taken:
         return False
-    broken = {(layer, place[:-1]) for layer, place in source.layering.taken}
+    broken = source.layering.robbed
     stacks = [found[0] for found in (source.stack(at), source.stack(at[:-1])) if found]
     return any((entry.layer, entry.at) in broken for stack in stacks for entry in stack)
 

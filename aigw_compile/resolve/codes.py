@@ -49,7 +49,7 @@ CODES: Mapping[str, tuple[str, str, str]] = {
         "error",
         "too many parts, or parts that grow too large",
         "A closure of parts has at most 256 parts and 32 levels. Written out, a gateway has at most 400,000 values, and "
-        "all gateways of a run a million, all parts of it ten; each use of a part counts 20 besides "
+        "all gateways of a run 600,000, all parts of it ten millions; each use of a part counts 20 besides "
         "its values. This stops files that are small on "
         "disk and huge in memory.",
     ),

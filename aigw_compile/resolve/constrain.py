@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Related, Severity, named
 from aigw_compile.mask import shown
@@ -16,23 +16,36 @@ from aigw_compile.resolve.paths import Item, Path, written
 from aigw_compile.resolve.shapes import Shape, document
 from aigw_compile.units import key_of, seconds, size
 
+MOST_LOOKS: Final = 500_000
+"""Places that the constraints of a gateway's parts look at, at most."""
+MOST_TOLD: Final = 1_000
+
 
 def constrained(source: Merged, mounts: list[Mount]) -> Iterator[Diagnostic]:
     """Yield every value that does not meet a constraint, and every place that must have one and has none."""
-    held = [(m, m.layer.part, c) for m in mounts if m.layer.part for c in m.layer.part.contract.constrain]
-    if not held or not isinstance(source.data, dict):
-        return
-    data = source.data.get("spec")
-    for mount, part, constraint in dict.fromkeys((m.path, p, i) for m, p, i in _numbered(held)):
-        yield from _one(source, data, mount, part, part.contract.constrain[constraint])
+    data = source.data.get("spec") if isinstance(source.data, dict) else None
+    looks = told = 0
+    seen: set[tuple[Path, Part]] = set()
+    for mount in mounts:
+        part = mount.layer.part
+        if part is None or (mount.path, part) in seen:
+            continue
+        seen.add((mount.path, part))
+        for constraint in part.contract.constrain:
+            for found in _one(source, data, mount.path, part, constraint):
+                looks += 1
+                told += found is not None
+                if looks > MOST_LOOKS or told > MOST_TOLD:
+                    what = f"constraints look at more than {MOST_LOOKS:,} places"
+                    what = what if looks > MOST_LOOKS else f"more than {MOST_TOLD:,} values do not meet a constraint"
+                    yield Diagnostic("AIG2008", Severity.ERROR, f"{what}: what follows is not looked at", ("spec",))
+                    return
+                if found is not None:
+                    yield found
 
 
-def _numbered(held: list[tuple[Mount, Part, Constraint]]) -> Iterator[tuple[Mount, Part, int]]:
-    for mount, part, constraint in held:
-        yield mount, part, part.contract.constrain.index(constraint)
-
-
-def _one(source: Merged, data: Json, mount: Path, part: Part, one: Constraint) -> Iterator[Diagnostic]:
+def _one(source: Merged, data: Json, mount: Path, part: Part, one: Constraint) -> Iterator[Diagnostic | None]:
+    """Yield for every place that a constraint looks at what is wrong there, or None."""
     path = (*mount, *one.path)
     judge = _validator(json.dumps(one.schema, sort_keys=True))
     for place, value, shape in _effective(path, data, document().step("spec"), ("spec",)):
@@ -42,6 +55,8 @@ def _one(source: Merged, data: Json, mount: Path, part: Part, one: Constraint) -
             message = f'{named(place, source.data)} is {shown(value)}{by}, and "{part.name}" constrains it'
             at = place if source.stack(place) else _written(source, place)
             yield _finding(source, part, one, message, at, _said(one, shape))
+        else:
+            yield None
     if one.required:
         last = max((i + 1 for i, step in enumerate(path) if isinstance(step, Item)), default=0)
         for holder, inside, shape in _effective(path[:last], data, document().step("spec"), ("spec",)):
@@ -49,6 +64,8 @@ def _one(source: Merged, data: Json, mount: Path, part: Part, one: Constraint) -
                 message = f"`{written(path[last:])}` is missing in {named(holder, source.data) or 'spec'}"
                 message += f': "{part.name}" demands it'
                 yield _finding(source, part, one, message, _written(source, holder), _said(one, None))
+            else:
+                yield None
 
 
 def _effective(path: Path, data: Json, shape: Shape, at: Pointer = ()) -> Iterator[tuple[Pointer, Json, Shape]]:

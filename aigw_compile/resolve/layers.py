@@ -88,17 +88,16 @@ def skipped(item: Json) -> bool:
 
 def without(value: Json, places: list[Pointer]) -> Json:
     """Return a value as if nobody had written what stands at these places of it."""
-    here = [place for place in places if len(place) == 1]
-    for step in {place[0] for place in places}:
-        further = [place[1:] for place in places if place[0] == step and len(place) > 1]
-        one = GONE if (step,) in here else without(value[step], further)  # type: ignore[index]
-        if one == {}:
-            one = GONE  # a directive stood there alone
-        if isinstance(value, dict):
-            value = {k: one if k == step else v for k, v in value.items() if k != step or one is not GONE}
-        elif isinstance(value, list):
-            value = [one if i == step else v for i, v in enumerate(value)]
-    return value
+    inside: dict[str | int, list[Pointer]] = {}
+    for place in places:
+        inside.setdefault(place[0], []).append(place[1:])
+    new: dict[str | int, Json] = {}
+    for step, tails in inside.items():
+        one = GONE if () in tails else without(value[step], tails)  # type: ignore[index]
+        new[step] = GONE if one == {} else one  # of what is empty a directive stood there alone
+    if isinstance(value, dict):
+        return {k: new.get(k, v) for k, v in value.items() if new.get(k) is not GONE}
+    return [new.get(i, v) for i, v in enumerate(value)] if isinstance(value, list) else value
 
 
 def expanded(stack: Stack, shape: Shape, expand: Expand) -> Stack:

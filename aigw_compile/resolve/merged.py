@@ -16,7 +16,7 @@ from aigw_compile.units import key_of
 
 MOST_VALUES = 400_000
 """Values of one gateway with its parts, at most."""
-MOST_IN_ALL = {"gateways": 1_000_000, "parts": 10_000_000}
+MOST_IN_ALL = {"gateways": 600_000, "parts": 10_000_000}
 """Values of all gateways, and of all parts, of a run, at most."""
 OBJECT = 20
 """What a use of a part counts besides its values."""
@@ -45,6 +45,8 @@ class Layering:
         self._expansions: dict[tuple[int, Pointer], Stack] = {}
         self.taken: set[tuple[Layer, Pointer]] = set()
         """What is not merged, since its layer may not set it."""
+        self.robbed: set[tuple[Layer, Pointer]] = set()
+        """What something was taken out of."""
         self.unseen: list[tuple[Layer, Pointer]] = []
         """What of it is hidden from its layer."""
         self._mounts: list[Mount] = []
@@ -135,6 +137,7 @@ class Layering:
         """Take places out of what their layers have, as if nobody had written them."""
         places = [place for place in places if place not in self.taken]
         self.taken.update(places)
+        self.robbed.update((layer, at[:-1]) for layer, at in places)
         if not places:
             return
         self._mounts = []

@@ -11,7 +11,7 @@ from aigw_compile.mask import shown, veil
 from aigw_compile.project import glob
 from aigw_compile.resolve import order
 from aigw_compile.resolve.contract import Contract, contract
-from aigw_compile.resolve.paths import places
+from aigw_compile.resolve.nodes import Node, Rule, hits
 from aigw_compile.resolve.survey import survey
 from aigw_compile.schema import PLACES
 from aigw_compile.source import Source
@@ -75,7 +75,10 @@ class Part:
         plain = self.survey.plain
         self.inner = [] if plain else [ref for _, refs in nested(self.config, CONFIG) for ref in refs]
         """The references of the objects in its config."""
-        hidden = [at for term in self.contract.hide for at in places(term.path, self.config, CONFIG)]
+        top = Node()
+        for term in self.contract.hide:
+            top.put(term.path, Rule("hide", self, term.at))
+        hidden = [*hits([top], self.config, CONFIG)]
         if hidden:
             source.veil = veil(source.data, hidden)
         self.diagnostics: list[Diagnostic] = found

@@ -9,10 +9,11 @@ from aigw_compile.diagnostic import Json, Related
 from aigw_compile.resolve.bind.hidden import unseen
 from aigw_compile.resolve.bind.secrets import Named
 from aigw_compile.resolve.bind.told import Told
-from aigw_compile.resolve.bind.tree import Node, Rule, further, same, steps, tree
+from aigw_compile.resolve.bind.tree import further, same, steps, tree
 from aigw_compile.resolve.layers import Entry, Stack, cut, expanded, items, keys, label
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.merged import Layering, Mount
+from aigw_compile.resolve.nodes import Node, Rule
 from aigw_compile.resolve.parts import Part
 from aigw_compile.resolve.shapes import KEYED, MAP, SET, Shape, secrets_in
 from aigw_compile.resolve.survey import PATCH

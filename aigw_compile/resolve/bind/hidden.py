@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aigw_compile.resolve.bind.told import Told
-from aigw_compile.resolve.bind.tree import Node, at, further, steps, tree
+from aigw_compile.resolve.bind.tree import at, further, steps, tree
 from aigw_compile.resolve.layers import Entry, Stack, expanded, items, label
 from aigw_compile.resolve.merged import Layering
+from aigw_compile.resolve.nodes import Node
 from aigw_compile.resolve.paths import inner
 from aigw_compile.resolve.shapes import KEYED, Shape
 

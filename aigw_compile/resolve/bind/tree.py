@@ -2,67 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
-from aigw_compile.diagnostic import Pointer
 from aigw_compile.resolve.layers import Stack, at_key, keys
 from aigw_compile.resolve.merged import Mount
+from aigw_compile.resolve.nodes import Node, Rule
 from aigw_compile.resolve.parts import Part
 from aigw_compile.resolve.paths import ANY, Item, Path, Step
 from aigw_compile.resolve.shapes import KEYED, MAP, Shape, destinations
 
 
-class Rule(NamedTuple):
-    """What a part says of a place: hide, lock, or "add" (locked, but items may be added)."""
+def tree(mounts: Sequence[Mount], shape: Shape, *, hides: bool = False, names: bool = False) -> Node:
+    """Return the paths of every contract as one tree, from the top of the whole; with `hides`, what is hidden alone.
 
-    kind: str
-    part: Part
-    at: Pointer
-    """In the part's document."""
-
-
-class Node:
-    """A place that paths go through, and the rules that end there."""
-
-    __slots__ = ("anys", "destination", "keys", "named", "rules")
-
-    def __init__(self) -> None:
-        self.keys: dict[str, Node] = {}
-        self.named: dict[str, Node] = {}
-        self.anys: dict[Item, Node] = {}
-        self.rules: list[Rule] = []
-        self.destination = False
-        """An object stands here that may hold a credential and say where it goes."""
-
-    def step(self, step: Step) -> Node:
-        """Return the node one step further, made if it is not there."""
-        if isinstance(step, str):
-            return self.keys.setdefault(step, Node())
-        if step.name:
-            return self.named.setdefault(step.name, Node())
-        return self.anys.setdefault(step, Node())
-
-    def items(self, name: str) -> Iterator[Node]:
-        """Yield the nodes that an item, or a key of a map with keys of one's own, is at."""
-        if name in self.named:
-            yield self.named[name]
-        yield from (node for item, node in self.anys.items() if item.takes(name))
-
-    def inside(self) -> Iterator[Node]:
-        """Yield every node below this one."""
-        for node in (*self.keys.values(), *self.named.values(), *self.anys.values()):
-            yield node
-            yield from node.inside()
-
-    @property
-    def leaf(self) -> bool:
-        """Say whether no path goes further."""
-        return not (self.keys or self.named or self.anys)
-
-
-def tree(mounts: list[Mount], shape: Shape, *, hides: bool = False) -> Node:
-    """Return the paths of every contract as one tree, from the top of the whole; with `hides`, what is hidden alone."""
+    `names`: with the names of items, which may be written all the same, since they address the item.
+    """
     root = Node()
     seen: set[tuple[Part, Path]] = set()
     for place in destinations() if shape.part == "AIGateway" and not hides else ():
@@ -83,8 +37,8 @@ def tree(mounts: list[Mount], shape: Shape, *, hides: bool = False) -> Node:
             for number, step in enumerate((*mount.path, *path)):
                 further = here.step(step if isinstance(step, str) else 0)
                 last = number == len(mount.path) + len(path) - 1
-                if rule.kind == "hide" and last and step == "name" and number and here.join == MAP:
-                    node = Node()  # an item's name can be written, since it addresses the item; it is only not seen
+                if rule.kind == "hide" and last and step == "name" and number and here.join == MAP and not names:
+                    node = Node()
                     break
                 node = node.step(step)
                 here = further
