@@ -159,8 +159,8 @@ class Effective(NamedTuple):
     authenticated: bool
     guards: frozenset[tuple[Any, ...]]
     """Every check a request must pass; one less is weaker, one more is stronger."""
-    limits: Mapping[tuple[str, ...], int]
-    """(by, window, unit) -> the lowest that applies."""
+    limits: Mapping[tuple[str, ...], float]
+    """(by, window, unit) -> the lowest that applies; what is only observed does not."""
 
 
 def effective(document: Json) -> Mapping[tuple[str, str], Effective]:
@@ -193,11 +193,12 @@ def _checks(policies: list[ir.Policy]) -> list[tuple[Any, ...]]:
     return checks
 
 
-def _lowest(policies: list[ir.Policy]) -> dict[tuple[str, ...], int]:
-    lowest: dict[tuple[str, ...], int] = {}
+def _lowest(policies: list[ir.Policy]) -> dict[tuple[str, ...], float]:
+    lowest: dict[tuple[str, ...], float] = {}
     for limit in ir.every(policies, Limit):
-        for unit, most in (("requests", limit.requests), ("tokens", limit.tokens)):
-            if most is not None:
+        tokens = f"{limit.counted} tokens"
+        for unit, most in (("requests", limit.requests), (tokens, limit.tokens), ("cost", limit.cost)):
+            if most is not None and limit.on_exceeded == "refuse":
                 key = ("+".join(limit.by), limit.per, unit)
                 lowest[key] = min(most, lowest.get(key, most))
     return lowest

@@ -52,6 +52,7 @@ GUARD = "    promptGuard: {deny: ['(?i)ignore (all )?previous instructions', '\\
 EDITS: list[tuple[str, list[tuple[str, str]], list[set[str]], str]] = [
     ("limit raised", [("tokens: 2000000", "tokens: 3000000")], [{"cost"}], "2000000 -> 3000000 (+50%), for 2 models and 2 consumers"),
     ("limit lowered", [("requests: 60}", "requests: 30}")], [{"breaking"}], "60 -> 30 (-50%)"),
+    ("limit only observed", [("per: minute, requests: 60}", "per: minute, requests: 60, onExceeded: observe}")], [{"cost"}], "for 2 models"),
     ("limit of a group raised", [("tokens: 20000}", "tokens: 40000}")], [{"cost"}], "for 2 models and 1 consumer"),
     ("limit removed", [("      - {name: rpm,   by: [consumer], per: minute, requests: 60}\n", "")], [{"cost"}], "policies.limits[rpm]: removed"),
     ("a looser limit beside a tighter one", [("      - {name: rpm,", "      - {name: loose, by: [consumer], per: minute, requests: 6000}\n      - {name: rpm,")], [{"cosmetic"}], "stays the same"),
@@ -111,6 +112,23 @@ SAME: list[tuple[str, list[tuple[str, str]]]] = [
 @pytest.mark.parametrize("edits", [pytest.param(row[1], id=row[0]) for row in SAME])
 def test_what_means_the_same_is_no_change(edits: list[tuple[str, str]]) -> None:
     assert meaning(data(DESK), edited(*edits)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "classes"),
+    [
+        ("cost: 3000", "cost: 3500", ["cost"]),
+        ("cost: 3500", "cost: 3000", ["breaking"]),
+        ("tokens: 9, count: input", "tokens: 9, count: output", ["breaking", "cost"]),
+        ("requests: 9", "requests: 9, onExceeded: observe", ["cost"]),
+        ("tokens: 9", "tokens: 9, reserveOutput: 2048", ["breaking"]),
+    ],
+)
+def test_what_changes_at_a_limit(before: str, after: str, classes: list[str]) -> None:
+    limit = "    limits:\n      - {name: more, per: month, %s}\n"
+    old, new = (edited(("    limits:\n", limit % text)) for text in (before, after))
+    found = diff(Side(old, {}, "g"), Side(new, {}, "g"), {})
+    assert [sorted(change.classes) for change in found.changes] == [classes]
 
 
 def test_a_guard_that_moves_to_every_model_relaxes_nothing() -> None:

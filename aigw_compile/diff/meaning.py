@@ -167,7 +167,7 @@ class _Judge:
         pairs: dict[str, list[tuple[str, str]]] = {}
         if "promptGuard" in change.place:
             pairs = {"security-relaxing": self.fewer, "security-tightening": self.more}
-        elif ".limits" in change.place or change.place.startswith("policies.limits"):
+        elif "policies.limits" in change.place and not change.place.endswith(".reserveOutput"):
             pairs = {"cost": self.looser, "breaking": self.tighter}
         elif re.search(r"\.access(\.|$)", change.place):
             pairs = {"security-relaxing": self.opened, "security-tightening": self.closed, "breaking": self.closed}
