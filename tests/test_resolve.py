@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from aigw_compile import compiler
 from aigw_compile.diagnostic import Diagnostic
 from aigw_compile.resolve import Library, Resolved, resolve
+from aigw_compile.reuse import Reuse
 from aigw_compile.source import Source, parse
 
 HEAD = "apiVersion: aigw.dev/v1alpha1\n"
@@ -137,3 +139,9 @@ def test_a_part_that_somebody_else_brings_in_at_another_object_is_bound() -> Non
     found = resolved(eu, us, org, gateway("configRef: {name: org}\nproviders: [{name: a, configRef: {name: us}}]"))
     assert said(found) == ['f1.yaml:6 AIG2020 `providers[a].region` is locked by "org"']
     assert spec(found)["providers"][0]["region"] == "eu"
+
+
+def test_a_directive_without_any_part_below_is_told_in_a_project_that_has_parts() -> None:
+    documents = sources({"p.yaml": part("p", "config: {}"), "g.yaml": gateway("policies: {cache: {$patch: delete}}")})
+    checked = compiler.check_document(documents[1], None, Reuse(Library(documents[:1])))
+    assert "AIG1016" in [d.code for d in checked.diagnostics]

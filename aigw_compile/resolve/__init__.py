@@ -19,10 +19,10 @@ from aigw_compile.resolve.merged import Layering, Merged, Mount
 from aigw_compile.resolve.nodes import hits
 from aigw_compile.resolve.parts import CONFIG, Library, Part, Ref, nested
 from aigw_compile.resolve.paths import Path, matches, places
-from aigw_compile.resolve.survey import survey
 from aigw_compile.schema import PLACES
 from aigw_compile.source import Source
 from aigw_compile.units import key_of
+from aigw_compile.validate import has_refs
 
 __all__ = [
     "CODES",
@@ -66,19 +66,13 @@ class Resolved(NamedTuple):
         return isinstance(self.source, Merged)
 
 
-def refers(data: Json) -> bool:
-    """Say whether a document has a configRef, or a `$patch`, anywhere in its spec."""
-    spec = data.get("spec") if isinstance(data, dict) else None
-    return isinstance(spec, dict) and not survey([spec]).plain
-
-
 def resolve(source: Source, library: Library, frozen: bool = False) -> Resolved:
     """Return a gateway as it would be written without any configRef. Reads nothing but its arguments.
 
     `frozen`: every reference must name the digest of its part.
     """
     data = source.data
-    if not isinstance(data, dict) or not refers(data):
+    if not isinstance(data, dict) or not has_refs(data):
         return Resolved(source, (), (), ())
     layering = Layering(library, source, (data["spec"], ("spec",)), None)
     told = _refused(layering)
@@ -128,7 +122,6 @@ def own_findings(part: Part, library: Library, frozen: bool = False) -> Iterator
     )
     for found in (*part.diagnostics, *library.found(part), *pinned, *about):
         yield part.source.locate(found)
-    yield from _twins(part, library)
 
 
 def _friends(part: Part, library: Library) -> Iterator[Diagnostic]:

@@ -242,11 +242,11 @@ def _derived(entry: Entry, shape: Shape, expand: Expand) -> str:
     return key_of(said)
 
 
-def union(stack: Stack) -> Stack:
-    """Return an entry for each item of a set, in the order in which they come up: that of the strongest that has it."""
-    found: dict[str, Entry] = {}
+def union(stack: Stack) -> list[Stack]:
+    """Return what the entries of a set have for each item, in the order in which they come up."""
+    found: dict[str, Stack] = {}
     for layer, value, at, _, _ in stack:
         for index, item in enumerate(value if isinstance(value, list) else ()):
             if not skipped(item):
-                found[repr(item)] = Entry(layer, item, (*at, index))
+                found.setdefault(repr(item), []).append(Entry(layer, item, (*at, index)))
     return list(found.values())

@@ -30,7 +30,7 @@ def merge(stack: Stack, shape: Shape, expand: Expand) -> Any:
             return last.value
         return _list(stack, shape, expand)
     if shape.join == SET and kind is list:
-        return last.value if len(stack) == 1 and last.layer.plain else [entry.value for entry in union(stack)]
+        return last.value if len(stack) == 1 and last.layer.plain else [same[-1].value for same in union(stack)]
     return last.value if last.layer.plain else _clean(last.value)
 
 

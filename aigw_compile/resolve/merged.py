@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span
-from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys, skipped, without
+from aigw_compile.resolve.layers import Entry, Layer, Stack, cut, expanded, items, keys, union, without
 from aigw_compile.resolve.merge import ABSENT, merge
 from aigw_compile.resolve.parts import CONFIG, MOST_TOLD, Library, Part, Ref, nested, refs_of
 from aigw_compile.resolve.paths import Item, Path
@@ -60,11 +60,6 @@ class Layering:
         else:
             refers = isinstance(value, dict) and "configRef" in value
             self.root = [*self.expand(own, self.shape)] if refers else [own]
-
-    @property
-    def layers(self) -> list[Layer]:
-        """The layers of the object itself, weakest first; those of objects inside it are among `mounts`."""
-        return [entry.layer for entry in self.root]
 
     def value(self) -> Json:
         """Return what the layers make together."""
@@ -282,14 +277,7 @@ class Merged(Source):
             groups = [expanded(group, inner, expand) for group in items(stack, shape, expand).values()]
             return [group for group in groups if group[cut(group, inner) :]]
         if shape.join == SET:
-            if len(stack) == 1:
-                return self._each(stack[0])
-            same: dict[str, Stack] = {}
-            for layer, value, at, _, _ in stack:
-                for index, item in enumerate(value if isinstance(value, list) else ()):
-                    if not skipped(item):
-                        same.setdefault(repr(item), []).append(Entry(layer, item, (*at, index)))
-            return list(same.values())
+            return self._each(stack[0]) if len(stack) == 1 else union(stack)
         return self._each(stack[-1])
 
     @staticmethod

@@ -98,10 +98,7 @@ def wrong(path: Path, node: Mapping[str, Any]) -> str:
 
 
 def complement(exposed: Iterable[Path], node: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield the paths that hide everything below a schema but the exposed ones; `name` is left, since it addresses items.
-
-    An item's name is hidden all the same unless it is exposed; see `Contract.hidden`.
-    """
+    """Yield the paths that hide everything below a schema but the exposed ones, the names of items included."""
     heads: dict[Step, list[Path]] = {}
     for path in exposed:
         if not path:

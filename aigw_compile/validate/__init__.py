@@ -70,8 +70,9 @@ def validate_project(data: Json) -> list[Diagnostic]:
 
 
 def has_refs(data: Json) -> bool:
-    """Say whether a document builds on parts."""
-    return marks(data).refs
+    """Say whether a gateway builds on parts: whether a configRef stands anywhere in its spec."""
+    spec = data.get("spec") if isinstance(data, dict) else None
+    return isinstance(spec, dict) and marks(spec).refs
 
 
 def _without_patches(data: Json, name: str) -> Iterator[Diagnostic]:
