@@ -54,6 +54,17 @@ class Condition(NamedTuple):
     capability: Capability
 
 
+class Release(NamedTuple):
+    """What a profile's name says: `enterprise-3.15` is ("enterprise", (3, 15)); a name without a number has no version."""
+
+    family: str
+    version: tuple[int, ...]
+
+    def has(self, since: str) -> bool:
+        """Whether it is of a version, such as "3.13", or a later one."""
+        return self.version >= _version(since)
+
+
 class Option(NamedTuple):
     values: tuple[str, ...]
     default: str
@@ -72,6 +83,8 @@ class TargetFacts(NamedTuple):
     """For the diff: name of a list in the output -> the field that tells its items apart, where that is not `name`."""
     settings: Mapping[str, Any]
     """Whatever else the emitter reads from target.yaml, under `settings`."""
+    works_as: tuple[str, str]
+    """The target and the profile that does the work: its own, or those that it inherits from."""
 
     def row(self, path: str) -> Capability:
         """Return the row of a feature: the longest prefix counts, and a missing row is none."""
@@ -152,7 +165,7 @@ def facts(name: str, profile: str = "", options: Mapping[str, str] | None = None
     m = manifest(name)
     profile = profile or m.default_profile
     chosen = {key: (options or {}).get(key, option.default) for key, option in m.options.items()}
-    variants = (profile, *(f"{key}={value}" for key, value in chosen.items()))
+    variants = (*(f"{key}={value}" for key, value in chosen.items()), *_profiles(profile, m.raw), "default")
     mine = {path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))}
     own = tuple(
         Condition(c["if"], c.get("than"), c["feature"], _capability(row))
@@ -161,8 +174,33 @@ def facts(name: str, profile: str = "", options: Mapping[str, str] | None = None
     )
     rows, conditions = _inherited(m, profile, mine, own)
     title = f"{m.title} {m.profiles[profile]}".strip()
-    settings = m.raw.get("settings", {})
-    return TargetFacts(name, title, profile, chosen, rows, conditions, m.raw.get("identity", {}), settings)
+    source = m.raw.get("inherits", {}).get(profile)
+    works_as = (source["target"], source["profile"]) if source else (name, profile)
+    identity, settings = m.raw.get("identity", {}), m.raw.get("settings", {})
+    return TargetFacts(name, title, profile, chosen, rows, conditions, identity, settings, works_as)
+
+
+def release(profile: str) -> Release:
+    """Return the family and the version that the name of a profile says."""
+    family, _, number = profile.rpartition("-")
+    version = _version(number)
+    return Release(family, version) if version else Release(profile, ())
+
+
+def _version(text: str) -> tuple[int, ...]:
+    parts = text.split(".")
+    return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else ()
+
+
+def _profiles(profile: str, raw: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a rule may call a profile: its name, `FAMILY>=VERSION` from its own version downwards, its family."""
+    mine = release(profile)
+    older = sorted({r.version for r in map(release, raw["profiles"]) if r.family == mine.family}, reverse=True)
+    yield profile
+    for version in older:
+        if version <= mine.version:
+            yield f"{mine.family}>={'.'.join(map(str, version))}"
+    yield mine.family
 
 
 def _inherited(
@@ -181,10 +219,10 @@ def _inherited(
 
 
 def _variant(rule: Mapping[str, Any], variants: tuple[str, ...]) -> Mapping[str, Any] | None:
-    """A rule is a row, or rows by profile or by `option=value`, with `default` for the others."""
+    """A rule is a row, or rows by `option=value`, profile, `FAMILY>=VERSION` or family, with `default` for the others."""
     if "support" in rule:
         return rule
-    for variant in (*variants[1:], variants[0], "default"):
+    for variant in variants:
         if variant in rule:
             row: Mapping[str, Any] = rule[variant]
             return row
