@@ -217,7 +217,9 @@ REFUSED: list[tuple[str, str, str, Callable[[Path], None] | None]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "code", "message", "prepare"), REFUSED, ids=lambda v: str(v)[:30])
+@pytest.mark.parametrize(
+    ("text", "code", "message", "prepare"), REFUSED, ids=lambda v: getattr(v, "__name__", str(v))[:30]
+)
 def test_a_file_that_leads_nowhere(
     tmp_path: Path, text: str, code: str, message: str, prepare: Callable[[Path], None] | None
 ) -> None:

@@ -86,7 +86,9 @@ BAD: list[tuple[str, Any, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "value", "want"), BAD, ids=[f"{p}={v}"[:60] for p, v, _ in BAD])
+@pytest.mark.parametrize(
+    ("path", "value", "want"), BAD, ids=[f"{p}={'left out' if v is GONE else v}"[:60] for p, v, _ in BAD]
+)
 def test_bad_values(path: str, value: Any, want: str) -> None:
     assert any(p.startswith(want) or want in p for p in problems(changed(FILE, {path: value})))
 
