@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from aigw_compile import ir, kongblocks
-from aigw_compile.document import Block, Document, at
+from aigw_compile.document import At, Block, Document, at
 from aigw_compile.emitters.common import secret_ref
-from aigw_compile.kongblocks import EDITIONS, TAG, Blocks, Plugin, Route, Service
+from aigw_compile.kongblocks import EDITIONS, Blocks, Plugin, Route, Service, tags
 from aigw_compile.plan import Plan
 
 RENDERED = "kong.rendered.yml"
@@ -18,6 +18,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     """Return kong.yml in the one nested shape that DB-less Kong and decK both read, environment.yaml and secrets.json."""
     blocks = kongblocks.make(gateway, plan, EDITIONS[plan.facts.profile])
     consumers = [_consumer(block, blocks) for block in blocks.consumers]
+    mine = tags(gateway)
     body = Block(
         gateway.origin,
         {
@@ -25,7 +26,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
             "_transform": True,
             "vaults": [*blocks.vaults],
             "certificates": [*blocks.certificates],
-            "services": [_service(s, blocks) for s in blocks.services],
+            "services": [_service(s, blocks, mine) for s in blocks.services],
             "plugins": [p.block for p in blocks.plugins if not p.route and not p.consumer],
             "consumers": consumers,
         },
@@ -42,7 +43,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     )
 
 
-def _service(service: Service, blocks: Blocks) -> Block:
+def _service(service: Service, blocks: Blocks, tags: At) -> Block:
     """A sink: the AI proxy replaces its address, and must not be reached without it."""
     block = Block(service.origins[0], {"name": service.name, "protocol": "https", "host": "localhost", "port": 443})
     if service.timing:
@@ -52,12 +53,12 @@ def _service(service: Service, blocks: Blocks) -> Block:
         block["read_timeout"] = at(service.timing.read, *service.origins)
     else:
         block["retries"] = 0
-    block["tags"] = [TAG]
-    block["routes"] = [_route(route, blocks) for route in service.routes]
+    block["tags"] = tags
+    block["routes"] = [_route(route, blocks, tags) for route in service.routes]
     return block
 
 
-def _route(route: Route, blocks: Blocks) -> Block:
+def _route(route: Route, blocks: Blocks, tags: At) -> Block:
     block = Block(
         route.origin,
         {
@@ -69,7 +70,7 @@ def _route(route: Route, blocks: Blocks) -> Block:
             "preserve_host": False,
             "request_buffering": True,
             "response_buffering": True,
-            "tags": [TAG],
+            "tags": tags,
         },
     )
     if route.hosts:
@@ -103,6 +104,7 @@ def _secrets(gateway: ir.Gateway, blocks: Blocks) -> dict[str, Any]:
     asked: dict[str, Any] = {}
     places = {block["username"]: index for index, block in enumerate(blocks.consumers)}
     rendered: dict[tuple[int, str], list[Any]] = {}
+    mine = tags(gateway).value
 
     def ask(name: str, ref: ir.SecretRef, purpose: str, place: str) -> str:
         asked[name] = Block(ref.origin, {"ref": secret_ref(ref), "for": purpose, "place": place})
@@ -111,13 +113,13 @@ def _secrets(gateway: ir.Gateway, blocks: Blocks) -> dict[str, Any]:
     for key in blocks.keys:
         who, at_ = key.consumer.name, f"credentials[{key.ref.origin[-2]}].apiKey"
         name = ask(f"consumer-{who}-{key.number}", key.ref, f"consumer {who}", f"consumers[{who}].{at_}")
-        values = [{"key": {"$secret": name, "prefix": prefix}, "tags": [TAG]} for prefix in key.prefixes]
+        values = [{"key": {"$secret": name, "prefix": prefix}, "tags": mine} for prefix in key.prefixes]
         rendered.setdefault((places[who], "keyauth_credentials"), []).extend(values)
     for one in blocks.passwords:
         who, ref = one.consumer.name, one.login.password
         place = f"consumers[{who}].credentials[{ref.origin[-3]}].basic.password"
         name = ask(f"consumer-{who}-password-{one.number}", ref, f"consumer {who} password", place)
-        value = {"username": one.login.username, "password": {"$secret": name}, "tags": [TAG]}
+        value = {"username": one.login.username, "password": {"$secret": name}, "tags": mine}
         rendered.setdefault((places[who], "basicauth_credentials"), []).append(Block(one.login.origin, value))
     variables: dict[str, Any] = {}
     for wanted in blocks.wanted:

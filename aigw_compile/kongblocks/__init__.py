@@ -22,6 +22,7 @@ from aigw_compile.kongblocks import (
     doors,
     edge,
     limits,
+    names,
     plugin,
     prompts,
     routes,
@@ -31,7 +32,7 @@ from aigw_compile.kongblocks import (
     watch,
 )
 from aigw_compile.kongblocks.edition import EDITIONS, Edition
-from aigw_compile.kongblocks.names import TAG
+from aigw_compile.kongblocks.names import TAG, tags
 from aigw_compile.kongblocks.plugin import Plugin
 from aigw_compile.kongblocks.routes import Route, Service
 from aigw_compile.kongblocks.secrets import Reference
@@ -97,7 +98,7 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
     used = [*secret_uses(plan.left(gateway))]
     prefixes = doors.credential_prefixes(gateway)
     named = frozenset(u.ref.vault.name for u in used if u.ref.vault)
-    return Blocks(
+    blocks = Blocks(
         routes.services(gateway, plan, edition),
         listed,
         tuple(plugins),
@@ -111,6 +112,8 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
         tuple(Password(c, i, x) for c in gateway.consumers for i, x in enumerate(c.logins)),
         tuple(edge.certificates(gateway, plan, edition)),
     )
+    names.sign(gateway, [*(p.block for p in plugins), *blocks.consumers, *blocks.vaults, *blocks.certificates])
+    return blocks
 
 
 def _size(gateway: ir.Gateway, route: Route) -> Plugin:
@@ -132,4 +135,5 @@ __all__ = [
     "Service",
     "Wanted",
     "make",
+    "tags",
 ]

@@ -4,11 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
+from aigw_compile.document import At, Block, at
 
 TAG = "managed-by-aigw-compile"
+GATEWAY_TAG = "aigw-gateway:"
+"""What stands before a gateway's name in the second tag: several gateways can share a Kong."""
+
+
+def gateway_tag(name: str) -> str:
+    """Return the tag that says whose an entity is."""
+    return f"{GATEWAY_TAG}{name}"
+
+
+def tags(gateway: ir.Gateway) -> At:
+    """Return the tags of every entity: who made it, and for which gateway."""
+    return at([TAG, gateway_tag(gateway.name)], ("metadata", "name"))
+
+
+def sign(gateway: ir.Gateway, value: Any) -> None:
+    """Put the gateway's tag behind ours, wherever in a value that stands alone."""
+    if isinstance(value, list):
+        for item in value:
+            sign(gateway, item)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            sign(gateway, inner)
+        found, signed = value.get("tags"), tags(gateway)
+        if isinstance(found, list) and found[:1] == [TAG] and found[:2] != signed.value:
+            origins = value.origins.get("tags", ()) if isinstance(value, Block) else ()
+            written = at([*signed.value, *found[1:]], *signed.origins, *origins)
+            value["tags"] = written if isinstance(value, Block) else written.value
 
 
 def slugs(names: Iterable[str]) -> Mapping[str, str]:
