@@ -13,7 +13,9 @@ from aigw_compile import comparing, compiler
 from aigw_compile.approvals import approvals
 from aigw_compile.cli import common
 from aigw_compile.diff import diff as compare
+from aigw_compile.diff import normalised
 from aigw_compile.project import TargetChoice
+from aigw_compile.render import normalised as rendered
 from aigw_compile.render.changes import FORMATS, text
 
 
@@ -25,6 +27,7 @@ from aigw_compile.render.changes import FORMATS, text
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("--exit-code", is_flag=True, help="End with 2 if anything changed.")
 @click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")
+@click.option("--show-normalised", is_flag=True, help="Also list what is written differently and means the same.")
 @common.today_option
 def command(**asked: Any) -> None:
     """Say what changes between BASE and HEAD: in meaning, and in each target's outputs. Nothing is written.
@@ -47,6 +50,7 @@ def _run(
     format_: str,
     exit_code: bool,
     fail_on: str | None,
+    show_normalised: bool,
     today: date,
 ) -> None:
     failing = comparing.classes_of(fail_on)
@@ -77,6 +81,10 @@ def _run(
         found = compare(old.gateways.get(name), side, new.facts)
         where = comparing.places(new.sources.get(name), old.sources.get(name))
         shown = text(found, where, colour=common.coloured()) if format_ == "text" else FORMATS[format_](found, where)
+        before = old.gateways.get(name)
+        if show_normalised and before:
+            same = (*normalised(before.data, side.data, found.changes, (before.veil, side.veil)),)
+            shown = rendered.into(shown, same, format_)
         click.echo(shown, nl=False)
         for target in sorted({*side.documents} ^ {*(old.gateways[name].documents if name in old.gateways else ())}):
             if name in old.gateways and format_ == "text":
