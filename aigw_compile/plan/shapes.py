@@ -174,13 +174,6 @@ def limits_in_two_limiters(gateway: ir.Gateway, limiters: Mapping[str, Any]) -> 
         yield from (x.origin for held in found if held.slot for x in held.limits)
 
 
-def tokens_before_a_guard(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
-    """A limit on tokens or cost in a gateway that has a guard too."""
-    if any(_guards(gateway)):
-        for scope in ir.scopes(gateway):
-            yield from (x.origin for x in ir.every(scope.policies, Limit) if fits.amounts(x, "tokens"))
-
-
 def limits_at_two_doors(gateway: ir.Gateway, limiters: Mapping[str, Any]) -> Iterator[Pointer]:
     """A limit of a model with two doors, in a limiter whose instances share no counter."""
     if any(sending.speaks(m, "anthropic") for m in gateway.models):
@@ -282,7 +275,6 @@ SHAPES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         limits_that_do_not_fit,
         limits_at_two_doors,
         limits_in_two_limiters,
-        tokens_before_a_guard,
         tokens_at_two_doors,
         tokens_of_several_dialects,
         limit_stores_without_limits,
