@@ -19,7 +19,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"mask"}),
     frozenset({"ir", "source", "document"}),
     frozenset({"policies", "target", "project"}),
-    frozenset({"plan", "rules", "validate", "lower", "prune", "secretfiles"}),
+    frozenset({"plan", "plugins", "rules", "validate", "lower", "prune", "secretfiles"}),
     frozenset({"meaning", "kongblocks", "resolve"}),
     frozenset({"diff", "reuse", "view"}),
     frozenset({"emitters", "render", "verify", "write", "reading", "approvals"}),
