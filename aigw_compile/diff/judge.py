@@ -173,7 +173,7 @@ class Judge:
                 kept.discard("cost")
             elif self._open(found):
                 estimate = next((c.words for c in found_costs if not c.same), "")
-        if found.change.op == "removed" and not fewer and pairs[0][0].targets != pairs[0][1].targets and not kept:
+        if found.change.op == "removed" and len(found.at_old or ()) == 5 and not kept:
             estimate = "; it was never chosen"
         return tuple(kept), estimate
 

@@ -37,7 +37,7 @@ def explained(
             if f"{filename}: {place}" in derived:
                 continue
             causes = _causes(changes, orders, sides, at_old, at_new)
-            if causes is None or (op == "moved" and orders and not changes):
+            if causes is None:
                 continue
             if any(veils):
                 place = veils[0].text(veils[1].text(place))
@@ -92,7 +92,7 @@ def _causes(
             if shared := _near(origin, change.at):
                 best[number] = max(best.get(number, 0), shared)
     near = max((_near(o, p) for o in (*origins_old, *origins_new) for pair in orders for p in pair), default=0)
-    if near > max(best.values(), default=0) or (near and not changes):
+    if near > max(best.values(), default=0) or (orders and not changes):  # numbers in names follow the order too
         return None
     if best:
         nearest = max(best.values())
