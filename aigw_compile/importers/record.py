@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from aigw_compile import mask
@@ -104,31 +104,49 @@ def _inner(at: Pointer, value: Json) -> Iterator[tuple[Pointer, Json]]:
 
 
 class Node:
-    """A mapping of the file. `below` is another one that says what this one does not (defaults, shared configuration)."""
+    """A mapping of the file. `below` is another one that says what this one does not (defaults, shared configuration).
 
-    __slots__ = ("at", "below", "data", "record")
+    `names`: what is asked for -> what it is called here; with them nothing else is found here.
+    """
 
-    def __init__(self, record: Record, at: Pointer, data: Json, below: Node | None = None) -> None:
+    __slots__ = ("at", "below", "data", "names", "record")
+
+    def __init__(
+        self,
+        record: Record,
+        at: Pointer,
+        data: Json,
+        below: Node | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         self.record = record
         self.at = at
         self.data: dict[str, Json] = data if isinstance(data, dict) else {}
         self.below = below
+        self.names = names
+
+    def named(self, names: Mapping[str, str], below: Node | None = None) -> Node:
+        """Return the same mapping under other names."""
+        return Node(self.record, self.at, self.data, below, names)
+
+    def _name(self, key: str) -> str:
+        return key if self.names is None else self.names.get(key, "")
 
     def holder(self, key: str) -> Node | None:
         """Return the one that says it: this one, or what is below it. A null says nothing."""
-        if self.data.get(key) is not None:
+        if self.data.get(self._name(key)) is not None:
             return self
         return self.below.holder(key) if self.below else None
 
     def raw(self, key: str) -> Json:
         """Return the value as it stands, without saying that it was read."""
         holder = self.holder(key)
-        return holder.data[key] if holder else None
+        return holder.data[holder._name(key)] if holder else None
 
     def place(self, *keys: str | int) -> Pointer:
         """Return where something stands, or would."""
         holder = self.holder(str(keys[0])) if keys else None
-        return (*(holder or self).at, *keys)
+        return (*(holder or self).at, *([(holder or self)._name(str(keys[0])) or str(keys[0])] if keys else []), *keys[1:])
 
     def keys(self) -> list[str]:
         """Return the keys that say something."""
@@ -202,9 +220,9 @@ class Node:
         """Return the mapping at a key; an empty one where there is none."""
         value = self._of(key, (dict,), "a mapping")
         deeper = self.below.child(key) if self.below and self.below.holder(key) else None
-        if self.data.get(key) is None and deeper:
+        if self.data.get(self._name(key)) is None and deeper:
             return deeper
-        return Node(self.record, (*self.at, key), value if isinstance(value, dict) else {}, deeper)
+        return Node(self.record, (*self.at, self._name(key) or key), value if isinstance(value, dict) else {}, deeper)
 
     def items(self, key: str) -> list[Node]:
         """Return the mappings of a list."""

@@ -6,7 +6,7 @@ Shapes of AI Gateway 2.0: entities.py. Shapes of kong.yml: shape.py. Each file o
 from __future__ import annotations
 
 from aigw_compile.diagnostic import Diagnostic, Severity
-from aigw_compile.importers.kong import build, shape
+from aigw_compile.importers.kong import build, entities, shape
 from aigw_compile.importers.record import Imported, Record, root
 from aigw_compile.source import Source
 
@@ -18,6 +18,11 @@ def read(source: Source, name: str) -> Imported:
     node = root(source)
     if not node.data:
         return _nothing(node.record, "this is no kong.yml: it is no mapping")
+    if entities.is_one(node):
+        made = entities.spec(node, name)
+        if made is None:
+            return _nothing(node.record, "no model of this file can be carried over")
+        return Imported(*made, node.record.findings())
     if "_format_version" not in node.data and not any(k in node.data for k in KINDS):
         return _nothing(node.record, "this is no kong.yml: it has no _format_version, no services and no models")
     made = build.spec(shape.flat(node), name)

@@ -18,22 +18,35 @@ from aigw_compile.kongblocks.upstream import NOT_FOR_PROVIDERS
 from aigw_compile.units import derived_name
 
 Spec = dict[str, Any]
+Made = tuple[Spec, dict[Pointer, str]]
+"""A spec, and comments for its places."""
 TRANSFORMERS = {"ai-request-transformer": "requestTransformer", "ai-response-transformer": "responseTransformer"}
 
 
-def spec(kong: Kong, name: str) -> tuple[Spec, dict[Pointer, str]] | None:
-    """Return the spec and comments for it; None where no route is answered by an AI plugin."""
+def spec(kong: Kong, name: str) -> Made | None:
+    """Return the spec of a kong.yml; None where no route is answered by an AI plugin."""
     routes = models.answered(kong)
     keeper = Keeper(kong.record, secrets.vaults(kong.root))
     gateway = derived_name(name or _gateway(kong)) or "gateway"
     listing = _list_route(kong)
     bases, listed = _bases(kong, listing)
-    made = models.models(kong, keeper, routes, bases, listed)
-    made = [m for m in made if m.targets]
+    made = [m for m in models.models(kong, keeper, routes, bases, listed) if m.targets]
     if not made:
         return None
     alive = [*dict.fromkeys(m.route for m in made)]
-    doors = people.doors(kong, alive, gateway)
+    bases = bases or _own_bases(kong, alive)
+    whole = assembled(kong, keeper, gateway, made, bases, listing)
+    _ours(kong, listing, alive, made, gateway)
+    leftovers(kong, alive, gateway)
+    return whole
+
+
+def assembled(
+    kong: Kong, keeper: Keeper, gateway: str, made: list[Model], bases: Sequence[str], listing: str = "", key: str = ""
+) -> Made:
+    """Return the whole spec for some models. `key`: a header for keys where no plugin asks for any."""
+    alive = [*dict.fromkeys(m.route for m in made)]
+    doors = people.doors(kong, alive, gateway, key)
     folk = people.people(kong, keeper, doors)
     bodies, transformed = _models(kong, keeper, made, folk, doors)
     if "anonymous" in doors.auth and folk.consumers:
@@ -42,11 +55,9 @@ def spec(kong: Kong, name: str) -> tuple[Spec, dict[Pointer, str]] | None:
         folk.consumers.clear()
         folk.groups.clear()
     out: Spec = {}
-    vault_places: list[Pointer] = []
-    listeners = edge.listeners(kong, keeper, [*alive], bases or _own_bases(kong, alive))
-    policies = _policies(kong, keeper, made, bodies, folk, doors, out)
+    listeners = edge.listeners(kong, keeper, alive, bases)
+    policies = _policies(kong, keeper, made, bodies, folk, doors, out, listing)
     seen = edge.observability(kong, alive, gateway)
-    _ours(kong, listing, alive, made, gateway)
     vaults, vault_places = secrets.written(keeper)
     ordered: Spec = {"listeners": listeners}
     for key, value in (
@@ -68,7 +79,6 @@ def spec(kong: Kong, name: str) -> tuple[Spec, dict[Pointer, str]] | None:
         "metadata": {"name": gateway},
         "spec": ordered,
     }
-    leftovers(kong, [*alive], gateway)
     return whole, _comments(kong, ordered, made, folk, vault_places)
 
 
@@ -364,6 +374,7 @@ def _policies(
     folk: people.People,
     doors: people.Doors,
     out: Spec,
+    listing: str,
 ) -> Spec:
     """Put every policy where it goes; return those of the gateway. Groups and stores go into `out`."""
     routes = [*dict.fromkeys(m.route for m in made)]
@@ -376,10 +387,10 @@ def _policies(
     simple: Sequence[tuple[str, placing.Kind]] = (
         ("promptGuard", placing.Kind("ai-prompt-guard", "guard", guards.guard, guards.guard_beyond)),
         ("promptDecorator", placing.Kind("ai-prompt-decorator", "decorator", guards.decorator, guards.decorator_beyond)),
-        ("ipRestriction", placing.Kind("ip-restriction", "address list", guards.addresses, guards.addresses_beyond)),
+        ("ipRestriction", placing.Kind("ip-restriction", "address list", guards.addresses, guards.addresses_beyond, joined=guards.addresses_joined)),
     )
     for field, kind in simple:
-        found = placing.place(kong, kind, routes, callers)
+        found = placing.place(kong, kind, routes, callers, listing if field == "ipRestriction" else "")
         for value in found.gateway:
             gateway[field] = value
         for holder, values in ((models_, found.models), (groups, found.groups), (consumers, found.consumers)):

@@ -21,7 +21,7 @@ Limit = dict[str, Any]
 PERIODS = ("second", "minute", "hour", "day", "month")
 _UNITS = {seconds: per for per, seconds in SECONDS.items()}
 COUNTED = {"total_tokens": "total", "prompt_tokens": "input", "completion_tokens": "output", "cost": "cost"}
-LIMITERS = ("rate-limiting", "rate-limiting-advanced", "ai-rate-limiting-advanced")
+LIMITERS = ("rate-limiting-advanced", "rate-limiting", "ai-rate-limiting-advanced")
 
 
 class Counts:

@@ -204,6 +204,8 @@ def _logging(kong: Kong, routes: Sequence[str]) -> tuple[bool, bool]:
         if one.name not in ("ai-proxy", "ai-proxy-advanced") or not _of(kong, one, routes):
             continue
         for node in [one.config.child("logging"), *(n.child("logging") for n in one.config.items("targets"))]:
-            payloads = node.flag("log_payloads", False) or payloads
-            statistics = node.flag("log_statistics", False) or statistics
+            for key in ("log_payloads", "payloads"):
+                payloads = node.flag(key, False) or payloads
+            for key in ("log_statistics", "statistics"):
+                statistics = node.flag(key, False) or statistics
     return payloads, statistics

@@ -149,12 +149,16 @@ def addresses_beyond(own: Policy, base: Policy | None) -> Policy | None:
     outer = base.get("deny", [])
     found["deny"] = [x for x in own.get("deny", []) if x not in outer]
     found = {k: v for k, v in found.items() if v}
+    return found if found and addresses_joined(base, found) == own else None
+
+
+def addresses_joined(base: Policy | None, extra: Policy) -> Policy | None:
+    """Return the restriction that two come to; None where an address is none."""
     try:
-        both = edges.addresses(_node(x) for x in (base, found))
+        both = edges.addresses(_node(x) for x in (base, extra) if x)
     except ValueError:
         return None
-    same = both and [*both.allow] == own.get("allow", []) and [*both.deny] == own.get("deny", [])
-    return found if same and found else None
+    return {k: [*v] for k, v in (("allow", both.allow), ("deny", both.deny)) if v} if both else None
 
 
 def _node(policy: Policy) -> IpRestriction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aigw_compile.importers.kong.people import OTHERS
-from aigw_compile.importers.kong.shape import Instance, Kong
+from aigw_compile.importers.kong.shape import VIRTUAL, Instance, Kong
 from aigw_compile.importers.record import Node
 from aigw_compile.kongblocks import TAG
 from aigw_compile.kongblocks.names import gateway_tag
@@ -47,7 +47,7 @@ def leftovers(kong: Kong, alive: Sequence[str], gateway: str) -> None:
 
     for plugin in kong.plugins:
         route, service = plugin.scope.route, plugin.scope.service
-        foreign = (route and route not in alive) or (service and service not in mine and not route)
+        foreign = (route and not any(a == route or a.startswith(f"{route}{VIRTUAL}") for a in alive)) or (service and service not in mine and not route)
         if plugin.name in READ and (foreign or not unread(plugin)):
             continue
         if foreign or record.covered(plugin.node.at):
@@ -60,18 +60,21 @@ def leftovers(kong: Kong, alive: Sequence[str], gateway: str) -> None:
             continue
         code = "AIG8107" if plugin.name in GUARDS else "AIG8103"
         hint = INSTEAD.get(plugin.name, "the language has nothing like it: keep it in Kong if it matters")
+        if plugin.name == "ai-model-selector":
+            code = "AIG8104"
         record.tell(code, f"{_shown(plugin.name)} has no place in the spec", plugin.node.at, hint)
-    for key, route_ in kong.routes.items():
-        if key not in alive and not _made(record.read, route_.node):
-            record.tell("AIG8103", "no AI plugin answers this route, so that it stays with Kong", route_.node.at)
     for key, service_ in kong.services.items():
         if key not in mine:
             record.tell("AIG8103", "no model is behind this service, so that it stays with Kong", service_.node.at)
         else:
             _sink(service_.node, gateway)
+    for key, route_ in kong.routes.items():
+        virtual = any(other.startswith(f"{key}{VIRTUAL}") for other in alive)
+        if key not in alive and not virtual and not record.covered(route_.node.at) and not _made(record.read, route_.node):
+            record.tell("AIG8103", "no AI plugin answers this route, so that it stays with Kong", route_.node.at)
     for plugin in kong.plugins:
         route, service = plugin.scope.route, plugin.scope.service
-        foreign = (route and route not in alive) or (service and service not in mine and not route)
+        foreign = (route and not any(a == route or a.startswith(f"{route}{VIRTUAL}") for a in alive)) or (service and service not in mine and not route)
         if foreign and not record.covered(plugin.node.at) and unread(plugin):
             record.tell("AIG8103", "a plugin of a route or service without a model stays with Kong", plugin.node.at)
         _instance(plugin.node)
@@ -134,6 +137,10 @@ def _top(root: Node) -> None:
             code = "AIG8104" if key.startswith("_") else "AIG8103"
             record.tell(code, message, root.place(key))
     info = root.child("_info")
+    for node in root.items("ai_models"):
+        for key in ("name", "alias", "id"):
+            if node.raw(key) is not None:
+                record.alike("AIG8104", "models are made from the routes that answer for them", node.place(key))
     for key in ("select_tags", "default_lookup_tags"):
         if info.raw(key) is not None:
             record.tell("AIG8104", "which entities decK looks at is a matter of decK", info.place(key))

@@ -86,8 +86,12 @@ def models(kong: Kong, keeper: Keeper, routes: Mapping[str, Instance], bases: Se
             body.update(_times(kong, key, proxy, len(tries), len(same)))
             if proxy.config.flag("model_name_header", True):
                 body["exposeTarget"] = True
+            days = running(kong, "response-transformer", key)
+            if days and (life := lifecycle(days)):
+                body["lifecycle"] = life
             made.append(Model(key, proxy, body, same))
-    return made
+    order = {name: index for index, name in reversed([*enumerate(listed)])}
+    return sorted(made, key=lambda m: order.get(m.name, len(order)))
 
 
 def _list(value: Json) -> list[Json]:

@@ -36,8 +36,8 @@ class Doors(NamedTuple):
         return "anonymous" not in self.auth and not open_
 
 
-def doors(kong: Kong, routes: Iterable[str], gateway: str) -> Doors:
-    """Return the doors of the gateway: those of any model stand before all."""
+def doors(kong: Kong, routes: Iterable[str], gateway: str, key: str = "") -> Doors:
+    """Return the doors of the gateway: those of any model stand before all. `key`: a header for keys, if there is no other."""
     found: dict[int, Instance] = {}
     unknown: dict[int, Instance] = {}
     open_routes = []
@@ -63,6 +63,9 @@ def doors(kong: Kong, routes: Iterable[str], gateway: str) -> Doors:
     if not auth and unknown:
         auth["apiKey"] = {"headers": ["authorization"]}
         kong.record.note("AIG8111", "the spec asks for keys, so that nobody gets in by mistake: choose", next(iter(unknown.values())).node.at)
+    elif not auth and key:
+        auth["apiKey"] = {"headers": [key]}
+        kong.record.note("AIG8111", f"consumers have keys, and nothing asks for one: the spec takes them from `{key}`", ())
     elif not auth:
         auth["anonymous"] = True
         kong.record.note("AIG8111", "nobody is asked who they are: the spec says `anonymous: true`", ())
@@ -200,11 +203,15 @@ def people(kong: Kong, keeper: Keeper, found: Doors) -> People:
         out.places.append(node)
     if not any_credential and ("apiKey" in found.auth or "basic" in found.auth):
         for own, node in zip(out.consumers, out.places, strict=True):
-            variable = keeper.variable(f"{own['name']}_KEY", node.at)
-            ref: Json = {"env": variable}
-            basic: Json = {"basic": {"username": own["name"], "password": ref}}
-            own["credentials"] = [{"apiKey": ref} if "apiKey" in found.auth else basic]
-            kong.record.note("AIG8111", f"the file holds no key of this consumer; the spec names {variable}", node.at)
+            held: list[Json] = []
+            if "apiKey" in found.auth:
+                held.append({"apiKey": {"env": keeper.variable(f"{own['name']}_KEY", node.at)}})
+            if "basic" in found.auth:
+                password: Json = {"env": keeper.variable(f"{own['name']}_PASSWORD", (*node.at, "basic"))}
+                held.append({"basic": {"username": own["name"], "password": password}})
+            own["credentials"] = held
+            message = "the file holds no key of this consumer; the spec names variables for them"
+            kong.record.note("AIG8111", message, node.at, "put the keys there, or change the references")
     groups.update((g.name, None) for g in kong.groups.values() if g.name)
     out.groups.extend(groups)
     return out
@@ -213,6 +220,9 @@ def people(kong: Kong, keeper: Keeper, found: Doors) -> People:
 def _credentials(kong: Kong, keeper: Keeper, key: str, name: str) -> list[Json]:
     record, found = kong.record, []
     for node in _of(kong, key, "keyauth_credentials"):
+        if node.text("type") not in ("", "api-key"):
+            record.tell("AIG8107", "the language has no credential of this kind", node.at, "apiKey and basic are there")
+            continue
         ref = keeper.reference(node, "key", f"{name}_KEY", f'a key of "{name}"', "Bearer ")
         if node.raw("ttl") is not None:
             record.tell("AIG8103", "a key of the language does not run out by itself", node.place("ttl"))
@@ -236,6 +246,8 @@ def _of(kong: Kong, key: str, kind: str) -> list[Node]:
     """The credentials of a consumer, nested and from the top level."""
     consumer = kong.consumers[key]
     mine = consumer.node.items(kind)
+    if kind == "keyauth_credentials":  # the entities of AI Gateway 2.0
+        mine += [n.named({"key": "api_key", "ttl": "ttl", "type": "type"}) for n in consumer.node.items("credentials")]
     names = (consumer.key, consumer.name, consumer.node.raw("id"))
     for node in kong.root.items(kind):
         whose = node.raw("consumer")

@@ -22,6 +22,8 @@ class Kind(NamedTuple):
     """(own, base) -> what has to be added to base for own; None: nothing does."""
     spreads: Callable[[Any], bool] = lambda value: True
     """Whether it says the same if every consumer has it alone."""
+    joined: Callable[[Any, Any], Any] | None = None
+    """(base, extra) -> what both come to, where that tells more than `beyond` can."""
 
 
 class Placed(NamedTuple):
@@ -40,8 +42,8 @@ class Callers(NamedTuple):
     closed: bool
 
 
-def place(kong: Kong, kind: Kind, routes: Sequence[str], callers: Callers) -> Placed:
-    """Return where the values of a kind go. `routes`: those of models."""
+def place(kong: Kong, kind: Kind, routes: Sequence[str], callers: Callers, beside: str = "") -> Placed:
+    """Return where the values of a kind go. `routes`: those of models; `beside`: one that has what is the gateway's alone."""
     held: dict[int, Any] = {}
 
     def value(one: Instance | None) -> Any:
@@ -58,7 +60,12 @@ def place(kong: Kong, kind: Kind, routes: Sequence[str], callers: Callers) -> Pl
     base = {r: value(i) for r, i in bases.items()}
     same = all(v == base[routes[0]] for v in base.values())
     one = bases[routes[0]]
-    if same and base[routes[0]] and one:
+    outer = value(running(kong, kind.plugin, beside)) if beside else None
+    inner = {r: kind.beyond(v, outer) if v else None for r, v in base.items()} if outer else {}
+    if outer and all(v is not None for v in inner.values()):
+        found.gateway.append(outer)
+        found.models.update({r: v for r, v in inner.items() if v})
+    elif same and base[routes[0]] and one:
         if len(routes) > 1 or not one.scope.route:
             found.gateway.append(base[routes[0]])
         else:
@@ -144,7 +151,7 @@ def _extra(
     value: Callable[[Instance | None], Any],
 ) -> Any:
     """What has to be added, the same for every model; empty: nothing, None: there is no such thing."""
-    extras = []
+    extras: list[Any] = []
     for r in routes:
         mine = value(own[r])
         if own[r] is bases[r]:
@@ -153,9 +160,12 @@ def _extra(
             extras.append(kind.beyond(mine, base[r]))
         else:
             extras.append(None if base[r] else {})
-    if any(e is None for e in extras) or any(e != extras[0] for e in extras if e or extras[0]):
-        return None
-    return extras[0]
+    if all(e is not None and e == extras[0] or not e and not extras[0] and e is not None for e in extras):
+        return extras[0]
+    for one in extras:
+        if kind.joined and one and all(kind.joined(base[r], one) == value(own[r]) for r in routes):
+            return one
+    return None
 
 
 def _spread(

@@ -64,6 +64,8 @@ class Kong(NamedTuple):
 
 
 _NAMES = {"services": "name", "routes": "name", "consumers": "username", "consumer_groups": "name"}
+VIRTUAL = "\0"
+"""Between the key of a route and the name of a model that has plugins of its own there (decK, plugins.model)."""
 _LISTS = {"service": "services", "route": "routes", "consumer": "consumers", "consumer_group": "consumer_groups"}
 _FIELDS = tuple(_LISTS)
 
@@ -176,6 +178,11 @@ def _plugins(kong: Kong) -> Iterator[Instance]:
                 kong.record.tell("AIG8103", "a plugin of something that is not in this file is left out", node.at)
                 return
             given[field] = meant
+        model = node.secret("model")
+        route = given["route"] or scope.route
+        if model and route in kong.routes:
+            given["route"] = f"{route}{VIRTUAL}{model}"
+            kong.routes.setdefault(given["route"], kong.routes[route]._replace(key=given["route"]))
         own = Scope(given["service"], given["route"], given["consumer"], given["consumer_group"])
         scope = Scope(*(mine or outer for mine, outer in zip(own, scope, strict=True)))
         if not on(node, "plugin"):
@@ -196,7 +203,7 @@ def _plugins(kong: Kong) -> Iterator[Instance]:
                 yield from made(node, Scope(**scope))
 
     yield from nested([*kong.services.values()], "service")
-    yield from nested([*kong.routes.values()], "route")
+    yield from nested([r for r in [*kong.routes.values()] if VIRTUAL not in r.key], "route")
     yield from nested([*kong.consumers.values()], "consumer")
     yield from nested([g for g in kong.groups.values() if g.node.at[:1] != ("consumers",)], "group")
     for node in kong.root.items("plugins"):
@@ -211,17 +218,18 @@ _RANK += ("group+service", "route+service", "consumer", "group", "route", "servi
 def running(kong: Kong, name: str, route: str, consumer: str = "", groups: Sequence[str] = ()) -> Instance | None:
     """Return the one instance of a plugin that runs for a call."""
     service = kong.routes[route].service
-    best: tuple[int, Instance] | None = None
+    whole = route.partition(VIRTUAL)[0]
+    best: tuple[tuple[int, bool], Instance] | None = None
     for one in kong.plugins:
         s = one.scope
-        fits = s.service in ("", service) and s.route in ("", route) and s.consumer in ("", consumer)
+        fits = s.service in ("", service) and s.route in ("", route, whole) and s.consumer in ("", consumer)
         if one.name != name or not fits or (s.group and s.group not in groups):
             continue
         parts = [p for p in ("consumer", "group", "route", "service") if getattr(s, p)]
         label = "+".join(p for p in ("consumer", "group") if p in parts)
         rest = "+".join(p for p in ("route", "service") if p in parts)
         key = "+".join(x for x in (label, rest) if x)
-        rank = _RANK.index(key) if key in _RANK else 0
+        rank = (_RANK.index(key) if key in _RANK else 0, s.route != route)
         if best is None or rank < best[0]:
             best = (rank, one)
     return best[1] if best else None

@@ -223,8 +223,7 @@ def _provider(keeper: Keeper, b: Block, kind: str, base: str, wish: str) -> Prov
         hint = f"the spec names {variable}: put the key there"
         keeper.record.note("AIG8111", f"the file holds no key for {kind}, and every call needs one", b.kind_at, hint)
     auth.usual("allow_override", False, why="clients cannot bring a provider's key of their own")
-    for key in ("gcp_use_service_account", "azure_use_managed_identity"):
-        auth.usual(key, False)
+    auth.usual("gcp_use_service_account", False)
     return Provider(kind, tuple(sorted((k, repr(v)) for k, v in body.items())), body)
 
 
