@@ -15,5 +15,6 @@ COMMANDS: Mapping[str, str] = {
     "secrets": "Fetch the secrets that an output needs and write them beside it.",
     "serve": "Run the reference proxy on a spec.",
     "init": "Start a new project.",
+    "import": "Make a spec from another gateway's configuration.",
 }
 """Name -> one line of help; the command itself is `command` in cli/NAME.py."""

@@ -22,6 +22,8 @@ class Imported(NamedTuple):
     comments: dict[Pointer, str]
     """Place in the spec -> what a person should know of it."""
     findings: tuple[Diagnostic, ...]
+    told: frozenset[Pointer] = frozenset()
+    """Places of the file that a finding speaks of, with all below them: the rest is in the spec."""
 
 
 class Record:

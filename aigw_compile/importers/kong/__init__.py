@@ -5,7 +5,7 @@ Shapes of AI Gateway 2.0: entities.py. Shapes of kong.yml: shape.py. Each file o
 
 from __future__ import annotations
 
-from aigw_compile.diagnostic import Diagnostic, Severity
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity
 from aigw_compile.importers.kong import build, entities, shape
 from aigw_compile.importers.record import Imported, Record, root
 from aigw_compile.source import Source
@@ -22,14 +22,18 @@ def read(source: Source, name: str) -> Imported:
         made = entities.spec(node, name)
         if made is None:
             return _nothing(node.record, "no model of this file can be carried over")
-        return Imported(*made, node.record.findings())
+        return _imported(node.record, *made)
     if "_format_version" not in node.data and not any(k in node.data for k in KINDS):
         return _nothing(node.record, "this is no kong.yml: it has no _format_version, no services and no models")
     made = build.spec(shape.flat(node), name)
     if made is None:
         return _nothing(node.record, "no route of this file is answered by ai-proxy or ai-proxy-advanced with a model")
-    spec, comments = made
-    return Imported(spec, comments, node.record.findings())
+    return _imported(node.record, *made)
+
+
+def _imported(record: Record, spec: Json, comments: dict[Pointer, str]) -> Imported:
+    found = record.findings()
+    return Imported(spec, comments, found, frozenset(record.told))
 
 
 def _nothing(record: Record, message: str) -> Imported:

@@ -55,7 +55,7 @@ def assembled(
         folk.consumers.clear()
         folk.groups.clear()
     out: Spec = {}
-    listeners = edge.listeners(kong, keeper, alive, bases)
+    listeners = edge.listeners(kong, keeper, alive, bases, doors.headers)
     policies = _policies(kong, keeper, made, bodies, folk, doors, out, listing)
     seen = edge.observability(kong, alive, gateway)
     vaults, vault_places = secrets.written(keeper)
@@ -179,6 +179,8 @@ def _wished(kong: Kong, made: Sequence[Model]) -> dict[tuple[tuple[str, str], ..
         seen: dict[tuple[tuple[str, str], ...], str] = {}
         for target, _ in model.targets:
             seen.setdefault(target.provider.fields, target.provider.type)
+            if target.label:
+                wishes.setdefault(target.provider.fields, target.label)
         ordered = [*seen]
         if len(pairs) == len(ordered):
             for (name, kind), fields in zip(pairs, ordered, strict=True):

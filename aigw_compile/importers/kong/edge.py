@@ -19,8 +19,13 @@ PORT, TLS_PORT = 8000, 8443
 """Where Kong listens by itself (3.9.3, kong.conf, proxy_listen)."""
 
 
-def listeners(kong: Kong, keeper: Keeper, routes: Sequence[str], bases: Sequence[str]) -> list[Json]:
-    """Return the listeners: one for each certificate, and one for each base path, or for whatever has no certificate."""
+def listeners(
+    kong: Kong, keeper: Keeper, routes: Sequence[str], bases: Sequence[str], keys: Sequence[str]
+) -> list[Json]:
+    """Return the listeners: one for each certificate, and one for each base path, or for whatever has no certificate.
+
+    `keys`: headers in which clients send what says who they are.
+    """
     hosts = [*dict.fromkeys(h for r in routes for h in kong.routes[r].node.texts("hosts"))]
     if hosts and any(not kong.routes[r].node.raw("hosts") for r in routes):
         at = next(kong.routes[r].node.place("hosts") for r in routes if kong.routes[r].node.raw("hosts"))
@@ -39,7 +44,7 @@ def listeners(kong: Kong, keeper: Keeper, routes: Sequence[str], bases: Sequence
             found.append({"hostnames": [*(rest or hosts)]} if rest or hosts else {})
     made: list[Json] = []
     body = size(kong, routes)
-    browsers = cors(kong, routes)
+    browsers = cors(kong, routes, keys)
     for index, one in enumerate(found):
         base = bases[min(index, len(bases) - 1)] if bases else ""
         port = (TLS_PORT if "tls" in one else PORT) + index
@@ -120,7 +125,7 @@ def _of(kong: Kong, one: Instance, routes: Sequence[str]) -> bool:
     return (one.scope.route in ("", *routes)) and (one.scope.service == "" or one.scope.service in services)
 
 
-def cors(kong: Kong, routes: Iterable[str]) -> dict[str, Json] | None:
+def cors(kong: Kong, routes: Iterable[str], keys: Sequence[str]) -> dict[str, Json] | None:
     """Return what browsers may do."""
     found = {id(i): i for r in routes if (i := running(kong, "cors", r))}
     if not found:
@@ -137,6 +142,9 @@ def cors(kong: Kong, routes: Iterable[str]) -> dict[str, Json] | None:
         out["methods"] = [*(methods if config.raw("methods") is not None else asked)]
     if headers := config.texts("headers"):
         out["headers"] = [*headers]
+    else:
+        config.record.note("AIG8106", "pages may send what a call needs, not every header that they ask for", config.place("headers"))
+        out["headers"] = ["content-type", *keys]
     if config.flag("credentials", False):
         out["credentials"] = True
     age = config.number("max_age")

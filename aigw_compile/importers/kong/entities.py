@@ -215,7 +215,7 @@ def _target(
         node.at,
     )
     found = targets.target(keeper, block, {provider_type(kind): label})
-    return (found, node.whole("weight")) if found else None
+    return (found._replace(label=label), node.whole("weight")) if found else None
 
 
 def provider_type(kind: str) -> str:
@@ -268,7 +268,7 @@ def _others(root: Node) -> None:
     while stack:
         at, value = stack.pop()
         if isinstance(value, dict):
-            for key in ("labels", "display_name", "description", "id"):
+            for key in ("labels", "display_name", "description", "id", *(("name",) if "credentials" in at else ())):
                 if len(at) in (2, 4) and value.get(key) is not None and "config" not in at and "tools" not in at:
                     message = "labels, descriptions and ids are not carried over"
                     if not record.covered((*at, key)):

@@ -30,6 +30,13 @@ class Doors(NamedTuple):
     """The consumer that a call without a good credential has, which is refused; "" where there is none."""
 
     @property
+    def headers(self) -> list[str]:
+        """The headers in which callers say who they are."""
+        key = self.auth.get("apiKey")
+        own = [str(h) for h in key["headers"]] if isinstance(key, dict) and isinstance(key["headers"], list) else []
+        return [*own, *(["authorization"] if {"basic", "jwt"} & set(self.auth) and "authorization" not in own else [])]
+
+    @property
     def closed(self) -> bool:
         jwt = self.auth.get("jwt")
         open_ = isinstance(jwt, list) and any(isinstance(j, dict) and j.get("unknownConsumer") == "accept" for j in jwt)

@@ -60,6 +60,8 @@ class Target(NamedTuple):
     """parameters, pricing."""
     node: Node
     alias: str = ""
+    label: str = ""
+    """What the file calls its provider."""
 
 
 class Block(NamedTuple):
@@ -202,7 +204,8 @@ def _provider(keeper: Keeper, b: Block, kind: str, base: str, wish: str) -> Prov
     if kind == "anthropic":
         version = known.headers["anthropic-version"]
         options.usual("anthropic_version", version, why=f"the gateway sends anthropic-version {version}, not another")
-    entra = _entra(keeper, auth) if auth.flag("azure_use_managed_identity", False) else {}
+    own = auth.raw("azure_client_secret") is not None and auth.raw("header_name") is None
+    entra = _entra(keeper, auth) if auth.flag("azure_use_managed_identity", False) or own else {}
     if entra:
         body["auth"] = {"azure": entra}
     elif header := auth.text("header_name").lower():
