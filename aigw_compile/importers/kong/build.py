@@ -13,7 +13,7 @@ from aigw_compile.importers.kong.secrets import Keeper
 from aigw_compile.importers.kong.shape import Instance, Kong, running
 from aigw_compile.importers.record import Node
 from aigw_compile.kongblocks import TAG
-from aigw_compile.kongblocks.names import GATEWAY_TAG
+from aigw_compile.kongblocks.names import GATEWAY_TAG, slugs
 from aigw_compile.kongblocks.upstream import NOT_FOR_PROVIDERS
 from aigw_compile.units import derived_name
 
@@ -37,6 +37,7 @@ def spec(kong: Kong, name: str) -> Made | None:
     bases = bases or _own_bases(kong, alive)
     whole = assembled(kong, keeper, gateway, made, bases, listing)
     _ours(kong, listing, alive, made, gateway)
+    _route_names(kong, made, listing, gateway, [str(m["name"]) for m in whole[0]["spec"]["models"]])
     leftovers(kong, alive, gateway)
     return whole
 
@@ -149,6 +150,17 @@ def _ours(kong: Kong, listing: str, alive: Sequence[str], made: Sequence[Model],
         _made_route(kong, key, ["OPTIONS"])
 
 
+def _route_names(kong: Kong, made: Sequence[Model], listing: str, gateway: str, names: Sequence[str]) -> None:
+    why = "routes are called after the gateway and the model"
+    short = slugs(names)
+    for model in made:
+        kong.routes[model.route].node.usual("name", f"{gateway}-{short[model.name]}", why=why, code="AIG8104")
+    for key, route in kong.routes.items():
+        ends = ("models", "models-list", "v1") if key == listing else ("preflight", "preflights", "options")
+        if key == listing or route.node.raw("methods") == ["OPTIONS"]:
+            route.node.usual("name", *(f"{gateway}-{end}" for end in ends), why=why, code="AIG8104")
+
+
 def _raw_texts(node: Node, key: str) -> list[str]:
     value = node.raw(key)
     return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
@@ -193,8 +205,8 @@ def _models(
     kong: Kong, keeper: Keeper, made: list[Model], folk: people.People, doors: people.Doors
 ) -> tuple[list[Spec], list[Spec]]:
     """The models with everything but their policies, and the providers."""
-    headers = _sent_along(kong, made, doors)
     transformers, extra = _transformers(kong, keeper, made)
+    headers = _sent_along(kong, made, doors)
     merged: list[Model] = [*made, *extra]
     with_headers = [
         [(t._replace(provider=_with(t.provider, headers.get(m.route, {}))), own) for t, own in m.targets] for m in merged
@@ -323,7 +335,7 @@ def _transformers(kong: Kong, keeper: Keeper, made: Sequence[Model]) -> tuple[di
             if target is None or not prompt:
                 kong.record.tell("AIG8107", "this transformer cannot be carried over", one.node.at)
                 continue
-            asked = _asked(kong, target, [*made, *extra])
+            asked = _asked(target, [*made, *extra])
             if asked is None:
                 asked = Model(route, one, {"name": f"{plugin.split('-')[1]}-transformer-{len(extra) + 1}"}, [(target, {})])
                 extra.append(asked)
@@ -338,19 +350,15 @@ def _transformers(kong: Kong, keeper: Keeper, made: Sequence[Model]) -> tuple[di
             value["timeout"] = paths.duration(config.whole("http_timeout") or 60_000)
             config.usual("https_verify", True, why="certificates are always checked", code="AIG8106")
             config.usual("parse_llm_response_json_instructions", False, why="the language takes no instructions from an answer")
-            config.child("llm").child("logging").usual("log_payloads", False, code="AIG8104")
-            config.child("llm").child("logging").usual("log_statistics", True, False, code="AIG8104")
             found.setdefault(route, {})[policy] = value
     return found, extra
 
 
-def _asked(kong: Kong, target: targets.Target, made: Sequence[Model]) -> Model | None:
+def _asked(target: targets.Target, made: Sequence[Model]) -> Model | None:
     def same(one: targets.Target) -> bool:
-        return one.provider.fields == target.provider.fields and one.model == target.model and one.door == target.door
+        return one.provider.fields == target.provider.fields and one.model == target.model and one.door == target.door and one.extra == target.extra
 
-    fit = [m for m in made if m.targets and same(m.targets[0][0])]
-    exact = [m for m in fit if m.targets[0][0].extra == target.extra]
-    return next(iter(exact or fit), None) if fit else None
+    return next((m for m in made if m.targets and same(m.targets[0][0])), None)
 
 
 def _extract(kong: Kong, config: Node, pattern: str) -> str:

@@ -217,6 +217,10 @@ class Counts:
         plain = instance.name == "rate-limiting"
         kind = config.text("policy" if plain else "strategy") or "local"
         closed = plain and not config.flag("fault_tolerant", True)
+        if kind not in ("local", "redis", "cluster"):
+            config.record.tell("AIG8102", "Kong counts in local, redis or cluster", config.place("policy" if plain else "strategy"))
+        if plain and kind != "redis":
+            config.usual("fault_tolerant", True, why="counting in memory does not fail", code="AIG8104")
         if kind == "cluster":
             key = "policy" if plain else "strategy"
             config.record.note("AIG8106", "Kong counts in its database; the spec counts in memory", config.place(key))

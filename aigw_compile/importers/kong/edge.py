@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from aigw_compile.diagnostic import Json
 from aigw_compile.importers.kong import paths
 from aigw_compile.importers.kong.secrets import Keeper
-from aigw_compile.importers.kong.shape import Instance, Kong, running
+from aigw_compile.importers.kong.shape import VIRTUAL, Instance, Kong, running
 from aigw_compile.importers.record import Node
 
 # Kong 3.9.3, db/schema/entities/{certificates,snis}.lua, plugins/{cors,request-size-limiting,prometheus,opentelemetry,file-log}.
@@ -122,7 +122,7 @@ def size(kong: Kong, routes: Sequence[str]) -> int | None:
 
 def _of(kong: Kong, one: Instance, routes: Sequence[str]) -> bool:
     services = {kong.routes[r].service for r in routes}
-    return (one.scope.route in ("", *routes)) and (one.scope.service == "" or one.scope.service in services)
+    return (one.scope.route in ("", *routes, *(r.partition(VIRTUAL)[0] for r in routes))) and (one.scope.service == "" or one.scope.service in services)
 
 
 def cors(kong: Kong, routes: Iterable[str], keys: Sequence[str]) -> dict[str, Json] | None:
@@ -180,14 +180,25 @@ def observability(kong: Kong, routes: Sequence[str], gateway: str) -> dict[str, 
     log = one("file-log")
     if log:
         log.config.usual("path", "/dev/stdout", why="the log goes to the standard output", code="AIG8106")
-        log.config.usual("reopen", False, True, code="AIG8104")
-    payloads, statistics = _logging(kong, routes)
+        log.config.usual("reopen", False, why="the log is a stream", code="AIG8104")
+    nodes = _logging(kong, routes)
+    payloads = any(n.flag(k, False) for n in nodes for k in _PAYLOADS)
+    statistics = any(n.flag(k, False) for n in nodes for k in _STATISTICS)
     if log or payloads or (statistics and not metrics and not traces):
         access: dict[str, Json] = {"format": "json" if log else "text"}
         if payloads:
             access["payloads"] = True
         out["accessLog"] = access
+    for node in nodes:
+        for key in _STATISTICS:
+            node.usual(key, bool(out), why="statistics are there for all models, or for none", code="AIG8106")
+        for key in _PAYLOADS:
+            node.usual(key, payloads, why="prompts and answers are logged for all models, or for none", code="AIG8106")
     return out or None
+
+
+_PAYLOADS, _STATISTICS = ("log_payloads", "payloads"), ("log_statistics", "statistics")
+"""What the plugins, and the entities of AI Gateway 2.0, call it."""
 
 
 def _tracing(one: Instance, gateway: str) -> dict[str, Json]:
@@ -205,15 +216,14 @@ def _tracing(one: Instance, gateway: str) -> dict[str, Json]:
     return {"otlp": otlp}
 
 
-def _logging(kong: Kong, routes: Sequence[str]) -> tuple[bool, bool]:
-    """Whether prompts and answers are logged, and whether anything is counted."""
-    payloads = statistics = False
+def _logging(kong: Kong, routes: Sequence[str]) -> list[Node]:
+    """Where the AI plugins say what they log."""
+    found = []
     for one in kong.plugins:
-        if one.name not in ("ai-proxy", "ai-proxy-advanced") or not _of(kong, one, routes):
+        if not _of(kong, one, routes):
             continue
-        for node in [one.config.child("logging"), *(n.child("logging") for n in one.config.items("targets"))]:
-            for key in ("log_payloads", "payloads"):
-                payloads = node.flag(key, False) or payloads
-            for key in ("log_statistics", "statistics"):
-                statistics = node.flag(key, False) or statistics
-    return payloads, statistics
+        if one.name in ("ai-proxy", "ai-proxy-advanced"):
+            found += [one.config.child("logging"), *(n.child("logging") for n in one.config.items("targets"))]
+        elif one.name in ("ai-request-transformer", "ai-response-transformer"):
+            found.append(one.config.child("llm").child("logging"))
+    return found

@@ -156,6 +156,9 @@ def _model(kong: Kong, keeper: Keeper, node: Node, providers: Mapping[str, Node]
     kong.plugins.append(proxy)
     values = config.child("route").child("model").texts("values")
     names = values or [name or "model"]
+    if values and name not in values:
+        record.tell("AIG8104", "a model is called what clients call it", node.place("name"))
+    node.usual("type", "model", why="a model is one of chat or of embeddings")
     body: dict[str, Json] = {"name": names[0]}
     if names[1:]:
         body["aliases"] = [*names[1:]]
@@ -193,10 +196,10 @@ def _target(
         record.tell("AIG8108", "there is no such provider in this file", node.place("provider"), hint)
         return None
     kind = config.text("type") or provider.text("type")
-    provider.text("type")
+    provider.usual("type", kind, why="what a target says of its provider's type counts", code="AIG8106")
     settings = provider.child("config")
     auth = settings.child("auth") if settings.raw("auth") is not None else settings
-    auth.text("type")
+    auth.usual("type", "basic", "azure", why="the language sends a key in a header, or an identity of Azure", code="AIG8107")
     headers, params = auth.items("headers"), auth.items("params")
     below = auth.named(_AUTH)
     if params:
@@ -205,14 +208,14 @@ def _target(
         below = headers[0].named({"header_name": "name", "header_value": "value"}, below)
     block = targets.Block(
         node,
-        "mistral" if kind == "mistral" else kind,
+        kind,
         provider.place("type"),
         node.text("name"),
         "",
         below,
         config.named(_OPTIONS, settings.named({"azure_instance": "instance"})),
+        node.place("name"),
         ROUTE_TYPES[door],
-        node.at,
     )
     found = targets.target(keeper, block, {provider_type(kind): label})
     return (found._replace(label=label), node.whole("weight")) if found else None

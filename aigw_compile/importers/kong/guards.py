@@ -33,6 +33,9 @@ def guard(instance: Instance) -> Policy | None:
     config = instance.config
     last = config.flag("allow_all_conversation_history", False)
     every = config.flag("match_all_roles", False)
+    if last and every:
+        at = config.place("allow_all_conversation_history")
+        config.record.tell("AIG8102", "Kong takes all roles of the whole conversation alone", at)
     deny, allow = _patterns(config, "deny_patterns"), _patterns(config, "allow_patterns")
     if allow and every:
         config.record.note(

@@ -39,7 +39,7 @@ def leftovers(kong: Kong, alive: Sequence[str], gateway: str) -> None:
     """Tell what was left."""
     record = kong.record
     mine = {kong.routes[r].service for r in alive}
-    touched = {at[:n] for at in record.read for n in range(1, len(at) + 1)}
+    touched = {at[:n] for at in record.read for n in range(1, len(at))}
 
     def unread(one: Instance) -> bool:
         """Say whether nothing of its configuration was looked at."""

@@ -127,7 +127,8 @@ def _called(
     if not read.ours:
         at = route.place("paths") if route.raw("paths") is not None else route.at
         message = f'clients name the model "{name}" in the body, and call BASE{paths.CHAT}; built for Kong its base has /{name}'
-        kong.record.note("AIG8109", message, at, "the paths of the file are not kept")
+        tell = kong.record.tell if at != route.at else kong.record.note
+        tell("AIG8109", message, at, "the paths of the file are not kept")
     methods = route.texts("methods")
     if methods and methods != ["POST"]:
         kong.record.note("AIG8109", "a model is called with POST alone", route.place("methods"))
@@ -176,6 +177,8 @@ def _targets(kong: Kong, keeper: Keeper, key: str, proxy: Instance) -> list[tupl
             own["priority"] = ranks.index(100 if weight is None else weight)
         elif len(weights) > 1:
             own["weight"] = 100 if weight is None else weight
+        else:
+            node.usual("weight", 1, 100, why="a target that stands alone needs no weight", code="AIG8104")
         made.append((found, own))
     return made
 

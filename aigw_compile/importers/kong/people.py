@@ -277,8 +277,9 @@ def access(kong: Kong, route: str, folk: People, found: Doors) -> dict[str, Json
     config = one.config
     allow, deny = config.texts("allow"), config.texts("deny")
     config.usual("hide_groups_header", True, why="no provider is told the groups of a caller", code="AIG8104")
-    for key in ("always_use_authenticated_groups", "include_consumer_groups"):
-        config.usual(key, False, True, code="AIG8104")
+    config.usual("always_use_authenticated_groups", False, why="the groups of a caller are those of its consumer")
+    why = "groups of acls and consumer groups are one thing in the spec"
+    config.usual("include_consumer_groups", bool(kong.groups), why=why, code="AIG8106")
     if "anonymous" in found.auth:
         kong.record.tell("AIG8107", "nobody is known, so that nobody can be let in by group", one.node.at)
         return None

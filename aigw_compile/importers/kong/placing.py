@@ -75,6 +75,8 @@ def place(kong: Kong, kind: Kind, routes: Sequence[str], callers: Callers, besid
         _shared(kong, kind, bases)
     failed = _groups(kong, kind, routes, bases, base, value, found)
     failed += _consumers(kong, kind, routes, bases, base, value, found, callers)
+    if beside and outer:
+        _beside(kong, kind, callers, beside, outer, value, found)
     if failed and not (same and callers.closed and _spread(kong, kind, routes, base, value, found, callers)):
         for instance in failed:
             kong.record.tell(
@@ -84,6 +86,25 @@ def place(kong: Kong, kind: Kind, routes: Sequence[str], callers: Callers, besid
                 "what holds for everybody holds here too: move it into the spec by hand where it should differ",
             )
     return found
+
+
+def _beside(
+    kong: Kong,
+    kind: Kind,
+    callers: Callers,
+    beside: str,
+    outer: Any,
+    value: Callable[[Instance | None], Any],
+    found: Placed,
+) -> None:
+    """What consumers have at the route beside those of models follows from the rest; where it does not, that is told."""
+    for key in callers.consumers:
+        one = running(kong, kind.plugin, beside, key, kong.in_groups.get(key, []))
+        if not one or not one.scope.consumer or one.scope.route != beside or not kind.joined:
+            continue
+        own, extra = value(one), found.consumers.get(key)
+        if own != (kind.joined(outer, extra) if extra else outer):
+            kong.record.tell("AIG8106", f"this {kind.what} is not that of the models", one.node.at)
 
 
 def _shared(kong: Kong, kind: Kind, bases: dict[str, Instance | None]) -> None:

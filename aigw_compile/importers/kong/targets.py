@@ -75,8 +75,8 @@ class Block(NamedTuple):
     alias: str
     auth: Node
     options: Node
+    name_at: Pointer
     route_type: str
-    route_at: Pointer
 
 
 def block(node: Node) -> Block:
@@ -90,8 +90,8 @@ def block(node: Node) -> Block:
         model.text("model_alias"),
         node.child("auth"),
         model.child("options"),
+        model.place("name"),
         node.text("route_type"),
-        node.place("route_type"),
     )
 
 
@@ -135,7 +135,7 @@ def target(keeper: Keeper, b: Block, names: Mapping[str, str]) -> Target | None:
     if kind == "azure-openai":
         name = deployment or name
         if b.name and deployment and b.name != deployment:
-            record.note("AIG8106", "the name of a model of Azure is its deployment", b.options.place("azure_deployment_id"))
+            record.tell("AIG8104", "the name of a model of Azure is its deployment", b.name_at)
     elif deployment:
         record.tell("AIG8103", "a deployment is Azure's alone", b.options.place("azure_deployment_id"))
     provider = _provider(keeper, b, kind, base, names.get(kind, kind))
@@ -204,7 +204,7 @@ def _provider(keeper: Keeper, b: Block, kind: str, base: str, wish: str) -> Prov
     if kind == "anthropic":
         version = known.headers["anthropic-version"]
         options.usual("anthropic_version", version, why=f"the gateway sends anthropic-version {version}, not another")
-    own = auth.raw("azure_client_secret") is not None and auth.raw("header_name") is None
+    own = auth.raw("azure_client_secret") is not None and auth.raw("azure_use_managed_identity") is None
     entra = _entra(keeper, auth) if auth.flag("azure_use_managed_identity", False) or own else {}
     if entra:
         body["auth"] = {"azure": entra}
