@@ -20,12 +20,21 @@ from aigw_compile.units import derived_name
 @click.command()
 @click.argument("kind", type=click.Choice(list(IMPORTERS)))
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "out", type=click.Path(path_type=Path), help="Where the spec goes; else to the terminal.")
+@click.option(
+    "-o", "--output", "out", type=click.Path(path_type=Path), help="Where the spec goes; else to the terminal."
+)
 @click.option("--name", default="", help="Name of the gateway; from the file if absent.")
 @click.option("--force", is_flag=True, help="Overwrite the output.")
 @report_options
 def command(
-    kind: str, file: Path, out: Path | None, name: str, force: bool, strict: bool, reports: tuple[str, ...], format_: str
+    kind: str,
+    file: Path,
+    out: Path | None,
+    name: str,
+    force: bool,
+    strict: bool,
+    reports: tuple[str, ...],
+    format_: str,
 ) -> None:
     """Make a spec from FILE: a kong.yml with AI plugins, or decK's AI Gateway 2.0 entities.
 
@@ -86,5 +95,7 @@ def _nothing(file: str) -> Diagnostic:
 
 
 def _several(documents: list[Source]) -> Diagnostic:
-    found = Diagnostic("AIG8103", Severity.WARNING, "this is a second document of the file, and the first is imported", ())
+    found = Diagnostic(
+        "AIG8103", Severity.WARNING, "this is a second document of the file, and the first is imported", ()
+    )
     return documents[1].locate(found)

@@ -148,7 +148,11 @@ class Node:
     def place(self, *keys: str | int) -> Pointer:
         """Return where something stands, or would."""
         holder = self.holder(str(keys[0])) if keys else None
-        return (*(holder or self).at, *([(holder or self)._name(str(keys[0])) or str(keys[0])] if keys else []), *keys[1:])
+        return (
+            *(holder or self).at,
+            *([(holder or self)._name(str(keys[0])) or str(keys[0])] if keys else []),
+            *keys[1:],
+        )
 
     def keys(self) -> list[str]:
         """Return the keys that say something."""
@@ -194,13 +198,20 @@ class Node:
         for index, item in enumerate(value if isinstance(value, list) else ()):
             at = self.place(key, index)
             if not isinstance(item, str):
-                self.record.tell("AIG8102", f"`{key}` is a list of texts in Kong, and this is none", at, "put it in quotes")
+                self.record.tell(
+                    "AIG8102", f"`{key}` is a list of texts in Kong, and this is none", at, "put it in quotes"
+                )
             elif mask.looks_secret(item) and not item.startswith("{vault://"):
                 self.record.tell("AIG8105", "this looks like a secret, and was not copied", at, SECRET_HINT)
             else:
                 self.record.read.add(at)
                 found.append(item)
         return found
+
+    def seen(self, key: str) -> list[str]:
+        """Return the texts of a list without saying that they were read."""
+        value = self.raw(key)
+        return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []
 
     def numbers(self, key: str) -> list[float]:
         """Return a list of numbers; a number by itself is a list of one."""
@@ -263,7 +274,9 @@ class Node:
         return value
 
 
-SECRET_HINT = "write a reference where the language takes one, or leave it out; a secret that stood in a file is better renewed"
+SECRET_HINT = (
+    "write a reference where the language takes one, or leave it out; a secret that stood in a file is better renewed"
+)
 
 
 def _leaves(at: Pointer, value: Json) -> Iterator[Pointer]:

@@ -105,8 +105,12 @@ def provider_without_key(data: Json) -> Findings:
         known = PROVIDERS.get(kind) if isinstance(kind := provider.get("type"), str) else None
         auth = provider.get("auth")
         headers = provider.get("headers")
-        whole = known and isinstance(headers, dict) and any(
-            str(name).lower() == known.auth_header and isinstance(value, dict) for name, value in headers.items()
+        whole = (
+            known
+            and isinstance(headers, dict)
+            and any(
+                str(name).lower() == known.auth_header and isinstance(value, dict) for name, value in headers.items()
+            )
         )
         if known and known.needs_key and not whole and (auth is None or (isinstance(auth, dict) and not auth)):
             message = f"a provider of type {kind} needs a key: every request would fail with 401"

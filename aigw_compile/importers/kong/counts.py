@@ -78,7 +78,9 @@ class Counts:
     def _shared(self, namespace: str, instance: Instance) -> bool:
         """Say whether consumers share a counter by its namespace, all those of one group and nobody else."""
         mine = {
-            i.scope.consumer for i in self.kong.plugins if i.name == instance.name and i.config.raw("namespace") == namespace
+            i.scope.consumer
+            for i in self.kong.plugins
+            if i.name == instance.name and i.config.raw("namespace") == namespace
         }
         if namespace in ("", "None") or "-group-" not in namespace:
             return False
@@ -98,7 +100,9 @@ class Counts:
             if value is None:
                 continue
             if per == "year":
-                config.record.tell("AIG8107", "the language has no limit of a year", config.place(per), "write it by month")
+                config.record.tell(
+                    "AIG8107", "the language has no limit of a year", config.place(per), "write it by month"
+                )
             elif by is not None:
                 found.append({"by": by, "per": per, "requests": value})
         config.usual("hide_client_headers", False, why="the gateway shows what is left")
@@ -109,13 +113,17 @@ class Counts:
 
     def _advanced(self, instance: Instance) -> list[Limit]:
         config = instance.config
-        by = self._by(instance, config.text("identifier") or "consumer", config.text("header_name"), config, "identifier")
+        by = self._by(
+            instance, config.text("identifier") or "consumer", config.text("header_name"), config, "identifier"
+        )
         amounts, sizes = config.numbers("limit"), config.numbers("window_size")
         self._window(config)
         self._quiet(config)
         config.usual("disable_penalty", True, False)
         if config.raw("disable_penalty") is not True:
-            config.record.note("AIG8106", "a refused call is not counted; Kong counts it", config.place("disable_penalty"))
+            config.record.note(
+                "AIG8106", "a refused call is not counted; Kong counts it", config.place("disable_penalty")
+            )
         if len(amounts) != len(sizes):
             config.record.tell("AIG8102", "each limit has a window_size", config.place("limit"))
             return []
@@ -148,7 +156,9 @@ class Counts:
     def _by_provider(self, instance: Instance) -> list[Limit]:
         """The older form: limits for each provider."""
         config = instance.config
-        by = self._by(instance, config.text("identifier") or "consumer", config.text("header_name"), config, "identifier")
+        by = self._by(
+            instance, config.text("identifier") or "consumer", config.text("header_name"), config, "identifier"
+        )
         what = COUNTED.get(config.text("tokens_count_strategy") or "total_tokens")
         self._window(config)
         found: list[Limit] = []
@@ -159,7 +169,9 @@ class Counts:
             if name in ("requestPrompt", "customCost") or what is None or by is None or len(amounts) != len(sizes):
                 node.record.tell("AIG8107", "this limit cannot be carried over", node.at)
                 continue
-            node.record.note("AIG8106", "the limit counts the tokens of all providers together, not of this one", node.at)
+            node.record.note(
+                "AIG8106", "the limit counts the tokens of all providers together, not of this one", node.at
+            )
             for index, (amount, size) in enumerate(zip(amounts, sizes, strict=True)):
                 per = self._per(node, "window_size", size, index)
                 if per:
@@ -191,7 +203,9 @@ class Counts:
     def _window(self, config: Node) -> None:
         if config.text("window_type") != "fixed":
             at = config.place("window_type")
-            config.record.note("AIG8106", "windows of the language are fixed and begin with the minute, the hour, the day", at)
+            config.record.note(
+                "AIG8106", "windows of the language are fixed and begin with the minute, the hour, the day", at
+            )
 
     def _quiet(self, config: Node) -> None:
         config.usual("error_code", 429, why="whoever is over a limit gets 429")
@@ -208,7 +222,9 @@ class Counts:
         if not per:
             at = node.place(key) if index is None else node.place(key, index)
             known = ", ".join(f"{s} ({p})" for s, p in _UNITS.items() if p)
-            node.record.tell("AIG8107", "the language has no window of this length; the limit is left out", at, f"known: {known}")
+            node.record.tell(
+                "AIG8107", "the language has no window of this length; the limit is left out", at, f"known: {known}"
+            )
         return per
 
     def _store(self, instance: Instance) -> str:
@@ -218,7 +234,9 @@ class Counts:
         kind = config.text("policy" if plain else "strategy") or "local"
         closed = plain and not config.flag("fault_tolerant", True)
         if kind not in ("local", "redis", "cluster"):
-            config.record.tell("AIG8102", "Kong counts in local, redis or cluster", config.place("policy" if plain else "strategy"))
+            config.record.tell(
+                "AIG8102", "Kong counts in local, redis or cluster", config.place("policy" if plain else "strategy")
+            )
         if plain and kind != "redis":
             config.usual("fault_tolerant", True, why="counting in memory does not fail", code="AIG8104")
         if kind == "cluster":

@@ -1,4 +1,4 @@
-"""What stands at the edge of a Kong: certificates, host names, browsers, sizes, and what operators see, to listeners and observability."""
+"""Certificates, host names, browsers, sizes, and what operators see of a Kong, to listeners and observability."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from aigw_compile.importers.record import Node
 # Kong 3.9.3, db/schema/entities/{certificates,snis}.lua, plugins/{cors,request-size-limiting,prometheus,opentelemetry,file-log}.
 
 _UNITS = {"megabytes": 2**20, "kilobytes": 2**10, "bytes": 1}
-SIZED = ("ai-proxy", "ai-proxy-advanced", "ai-prompt-guard", "ai-prompt-decorator", "ai-request-transformer")
-SIZED += ("ai-response-transformer", "ai-prompt-template")
+SIZED: tuple[str, ...] = (
+    "ai-proxy",
+    "ai-proxy-advanced",
+    "ai-prompt-guard",
+    "ai-prompt-decorator",
+    "ai-request-transformer",
+    "ai-response-transformer",
+    "ai-prompt-template",
+)
 PORT, TLS_PORT = 8000, 8443
 """Where Kong listens by itself (3.9.3, kong.conf, proxy_listen)."""
 
@@ -29,7 +36,9 @@ def listeners(
     hosts = [*dict.fromkeys(h for r in routes for h in kong.routes[r].node.texts("hosts"))]
     if hosts and any(not kong.routes[r].node.raw("hosts") for r in routes):
         at = next(kong.routes[r].node.place("hosts") for r in routes if kong.routes[r].node.raw("hosts"))
-        kong.record.note("AIG8106", "one model answers under some host names here; in the spec all answer under all", at)
+        kong.record.note(
+            "AIG8106", "one model answers under some host names here; in the spec all answer under all", at
+        )
         hosts = []
     secure: list[dict[str, Json]] = []
     for node in kong.root.items("certificates"):
@@ -83,7 +92,11 @@ def _certificate(kong: Kong, keeper: Keeper, node: Node) -> dict[str, Json] | No
             if inner.raw(field) is not None:
                 inner.usual(field, node.raw("id"))
     for sni in kong.root.items("snis"):
-        whose = sni.child("certificate").secret("id") if isinstance(sni.raw("certificate"), dict) else sni.secret("certificate")
+        whose = (
+            sni.child("certificate").secret("id")
+            if isinstance(sni.raw("certificate"), dict)
+            else sni.secret("certificate")
+        )
         if whose and whose == node.raw("id"):
             names.append(sni.text("name"))
     one: dict[str, Json] = {}
@@ -104,7 +117,9 @@ def size(kong: Kong, routes: Sequence[str]) -> int | None:
             number = config.whole("allowed_payload_size")
             unit = _UNITS.get(config.text("size_unit") or "megabytes", 2**20)
             given[id(limiting)] = ((128 if number is None else number) * unit, limiting, "allowed_payload_size")
-            config.usual("require_content_length", False, why="a body without a length is counted as it comes", code="AIG8106")
+            config.usual(
+                "require_content_length", False, why="a body without a length is counted as it comes", code="AIG8106"
+            )
     for one in kong.plugins:
         if one.name in SIZED and one.config.raw("max_request_body_size") is not None and _of(kong, one, routes):
             number = one.config.whole("max_request_body_size")
@@ -116,13 +131,17 @@ def size(kong: Kong, routes: Sequence[str]) -> int | None:
     for number, one, key in given.values():
         if number != smallest:
             message = "the gateway has one size for all bodies: the smallest of those that the file has"
-            kong.record.alike("AIG8106", message, one.config.place(key), "raise maxBodySize of the listener if it is too small")
+            kong.record.alike(
+                "AIG8106", message, one.config.place(key), "raise maxBodySize of the listener if it is too small"
+            )
     return max(1, smallest)
 
 
 def _of(kong: Kong, one: Instance, routes: Sequence[str]) -> bool:
     services = {kong.routes[r].service for r in routes}
-    return (one.scope.route in ("", *routes, *(r.partition(VIRTUAL)[0] for r in routes))) and (one.scope.service == "" or one.scope.service in services)
+    return (one.scope.route in ("", *routes, *(r.partition(VIRTUAL)[0] for r in routes))) and (
+        one.scope.service == "" or one.scope.service in services
+    )
 
 
 def cors(kong: Kong, routes: Iterable[str], keys: Sequence[str]) -> dict[str, Json] | None:
@@ -143,7 +162,9 @@ def cors(kong: Kong, routes: Iterable[str], keys: Sequence[str]) -> dict[str, Js
     if headers := config.texts("headers"):
         out["headers"] = [*headers]
     else:
-        config.record.note("AIG8106", "pages may send what a call needs, not every header that they ask for", config.place("headers"))
+        config.record.note(
+            "AIG8106", "pages may send what a call needs, not every header that they ask for", config.place("headers")
+        )
         out["headers"] = ["content-type", *keys]
     if config.flag("credentials", False):
         out["credentials"] = True
@@ -211,7 +232,9 @@ def _tracing(one: Instance, gateway: str) -> dict[str, Json]:
     sampling = config.number("sampling_rate")
     if sampling is not None:
         otlp["sampling"] = sampling
-    config.child("resource_attributes").usual("service.name", gateway, why="the service is called like the gateway", code="AIG8104")
+    config.child("resource_attributes").usual(
+        "service.name", gateway, why="the service is called like the gateway", code="AIG8104"
+    )
     config.child("propagation").usual("default_format", "w3c", why="traces are passed on as W3C has it")
     return {"otlp": otlp}
 

@@ -199,7 +199,9 @@ def _target(
     provider.usual("type", kind, why="what a target says of its provider's type counts", code="AIG8106")
     settings = provider.child("config")
     auth = settings.child("auth") if settings.raw("auth") is not None else settings
-    auth.usual("type", "basic", "azure", why="the language sends a key in a header, or an identity of Azure", code="AIG8107")
+    auth.usual(
+        "type", "basic", "azure", why="the language sends a key in a header, or an identity of Azure", code="AIG8107"
+    )
     headers, params = auth.items("headers"), auth.items("params")
     below = auth.named(_AUTH)
     if params:
@@ -232,14 +234,22 @@ def _base(node: Node, model: Model) -> str:
     written = route.texts("paths")
     path = written[0] if written else "/ai"
     at = route.place("paths") if written else node.at
-    message = f'clients call BASE/v1/chat/completions with the model "{model.name}"; in Kong it was BASE/chat/completions'
+    message = (
+        f'clients call BASE/v1/chat/completions with the model "{model.name}"; in Kong it was BASE/chat/completions'
+    )
     node.record.note("AIG8109", message, at)
-    for field in ("methods", "headers", "snis", "regex_priority", "path_handling", "https_redirect_status_code", "name"):
+    for field in (
+        "methods",
+        "headers",
+        "snis",
+        "regex_priority",
+        "path_handling",
+        "https_redirect_status_code",
+        "name",
+    ):
         if route.raw(field) is not None:
             route.record.alike("AIG8104", "routes are made from the names of models", route.place(field))
-    for field, value in (("strip_path", False), ("preserve_host", False), ("request_buffering", True), ("response_buffering", True)):
-        route.usual(field, value, why="the AI plugin makes the request by itself, so that this means nothing", code="AIG8104")
-    route.usual("protocols", ["http", "https"], ["https", "http"], why="where TLS is spoken, a listener says (`tls`)")
+    models.quiet(route)
     return path.rstrip("/") if path.startswith("/") and path.isascii() else ""
 
 
@@ -250,7 +260,9 @@ def _access(kong: Kong, node: Node, route: str, strategies: Mapping[str, Node]) 
             one = strategies.get(name)
             if one is None:
                 hint = did_you_mean(name, strategies)
-                node.record.tell("AIG8108", "there is no such identity provider in this file", access.place(key, index), hint)
+                node.record.tell(
+                    "AIG8108", "there is no such identity provider in this file", access.place(key, index), hint
+                )
                 continue
             kong.plugins.append(Instance(one.text("type"), one, one.child("config"), Scope(route=route)))
     acls = access.child("acls")

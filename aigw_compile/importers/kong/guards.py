@@ -24,7 +24,9 @@ def _patterns(config: Node, key: str) -> list[str]:
         try:
             found.append(patterns.to_re2(pattern))
         except patterns.Refused as why:
-            config.record.tell("AIG8110", f"{why}; the guard is without it", config.place(key, index), "write it in another way")
+            config.record.tell(
+                "AIG8110", f"{why}; the guard is without it", config.place(key, index), "write it in another way"
+            )
     return found
 
 
@@ -100,7 +102,9 @@ def decorator(instance: Instance) -> Policy | None:
         for node in prompts.items(side):
             role, content = node.text("role") or "system", node.text("content")
             if content:
-                messages.append({"role": role if role in ("system", "user", "assistant") else "system", "content": content})
+                messages.append(
+                    {"role": role if role in ("system", "user", "assistant") else "system", "content": content}
+                )
                 if role not in ("system", "user", "assistant"):
                     node.record.tell("AIG8102", "a role is system, user or assistant", node.place("role"))
         if messages:

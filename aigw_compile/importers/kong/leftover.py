@@ -25,14 +25,51 @@ INSTEAD = {
     "response-ratelimiting": "`limits` count requests, tokens and cost",
     "ai-model-selector": "the gateway finds a model by its name in the body",
 }
-GUARDS = ("ai-semantic-prompt-guard", "ai-semantic-response-guard", "ai-azure-content-safety", "ai-aws-guardrails")
-GUARDS += ("ai-gcp-model-armor", "ai-lakera-guard", "ai-custom-guardrail", "ai-sanitizer", "bot-detection", "opa", "acl")
-GUARDS += ("request-validator", "ip-restriction", "ai-prompt-guard", "rate-limiting", "rate-limiting-advanced")
-GUARDS += ("ai-rate-limiting-advanced", "response-ratelimiting", *OTHERS)
-READ = ("ai-proxy", "ai-proxy-advanced", "ai-prompt-guard", "ai-prompt-decorator", "ai-request-transformer", "cors")
-READ += ("ai-response-transformer", "request-transformer", "response-transformer", "request-termination", "acl", "key-auth")
-READ += ("basic-auth", "openid-connect", "ip-restriction", "rate-limiting", "rate-limiting-advanced", "file-log")
-READ += ("ai-rate-limiting-advanced", "request-size-limiting", "prometheus", "opentelemetry")
+GUARDS: tuple[str, ...] = (
+    "ai-semantic-prompt-guard",
+    "ai-semantic-response-guard",
+    "ai-azure-content-safety",
+    "ai-aws-guardrails",
+    "ai-gcp-model-armor",
+    "ai-lakera-guard",
+    "ai-custom-guardrail",
+    "ai-sanitizer",
+    "bot-detection",
+    "opa",
+    "acl",
+    "request-validator",
+    "ip-restriction",
+    "ai-prompt-guard",
+    "rate-limiting",
+    "rate-limiting-advanced",
+    "ai-rate-limiting-advanced",
+    "response-ratelimiting",
+    *OTHERS,
+)
+READ: tuple[str, ...] = (
+    "ai-proxy",
+    "ai-proxy-advanced",
+    "ai-prompt-guard",
+    "ai-prompt-decorator",
+    "ai-request-transformer",
+    "cors",
+    "ai-response-transformer",
+    "request-transformer",
+    "response-transformer",
+    "request-termination",
+    "acl",
+    "key-auth",
+    "basic-auth",
+    "openid-connect",
+    "ip-restriction",
+    "rate-limiting",
+    "rate-limiting-advanced",
+    "file-log",
+    "ai-rate-limiting-advanced",
+    "request-size-limiting",
+    "prometheus",
+    "opentelemetry",
+)
 
 
 def leftovers(kong: Kong, alive: Sequence[str], gateway: str) -> None:
@@ -47,7 +84,9 @@ def leftovers(kong: Kong, alive: Sequence[str], gateway: str) -> None:
 
     for plugin in kong.plugins:
         route, service = plugin.scope.route, plugin.scope.service
-        foreign = (route and not any(a == route or a.startswith(f"{route}{VIRTUAL}") for a in alive)) or (service and service not in mine and not route)
+        foreign = (route and not any(a == route or a.startswith(f"{route}{VIRTUAL}") for a in alive)) or (
+            service and service not in mine and not route
+        )
         if plugin.name in READ and (foreign or not unread(plugin)):
             continue
         if foreign or record.covered(plugin.node.at):
@@ -56,7 +95,11 @@ def leftovers(kong: Kong, alive: Sequence[str], gateway: str) -> None:
             _quiet(plugin)
             code = "AIG8107" if plugin.name in GUARDS else "AIG8103"
             if plugin.config.data:
-                record.tell(code, f"this {plugin.name} runs for no call of a model, or another one runs in its place", plugin.node.at)
+                record.tell(
+                    code,
+                    f"this {plugin.name} runs for no call of a model, or another one runs in its place",
+                    plugin.node.at,
+                )
             continue
         code = "AIG8107" if plugin.name in GUARDS else "AIG8103"
         hint = INSTEAD.get(plugin.name, "the language has nothing like it: keep it in Kong if it matters")
@@ -70,11 +113,18 @@ def leftovers(kong: Kong, alive: Sequence[str], gateway: str) -> None:
             _sink(service_.node, gateway)
     for key, route_ in kong.routes.items():
         virtual = any(other.startswith(f"{key}{VIRTUAL}") for other in alive)
-        if key not in alive and not virtual and not record.covered(route_.node.at) and not _made(record.read, route_.node):
+        if (
+            key not in alive
+            and not virtual
+            and not record.covered(route_.node.at)
+            and not _made(record.read, route_.node)
+        ):
             record.tell("AIG8103", "no AI plugin answers this route, so that it stays with Kong", route_.node.at)
     for plugin in kong.plugins:
         route, service = plugin.scope.route, plugin.scope.service
-        foreign = (route and not any(a == route or a.startswith(f"{route}{VIRTUAL}") for a in alive)) or (service and service not in mine and not route)
+        foreign = (route and not any(a == route or a.startswith(f"{route}{VIRTUAL}") for a in alive)) or (
+            service and service not in mine and not route
+        )
         if foreign and not record.covered(plugin.node.at) and unread(plugin):
             record.tell("AIG8103", "a plugin of a route or service without a model stays with Kong", plugin.node.at)
         _instance(plugin.node)
@@ -106,7 +156,12 @@ def _sink(node: Node, gateway: str) -> None:
     for key in ("connect_timeout", "read_timeout", "write_timeout", "retries"):
         at = node.place(key)
         if node.raw(key) is not None and at not in node.record.read:
-            node.usual(key, 0 if key == "retries" else 60_000, why="the balancer of the AI plugin has the times", code="AIG8104")
+            node.usual(
+                key,
+                0 if key == "retries" else 60_000,
+                why="the balancer of the AI plugin has the times",
+                code="AIG8104",
+            )
     node.usual("name", gateway, why="a service is called like the gateway", code="AIG8104")
 
 
@@ -124,7 +179,9 @@ def _instance(node: Node) -> None:
 def _top(root: Node) -> None:
     record = root.record
     root.usual("_format_version", "3.0", "2.1", "1.1", why="a format of Kong's that this importer does not know")
-    root.usual("_transform", True, why="passwords in the file are hashed; the spec names them in clear where they are kept")
+    root.usual(
+        "_transform", True, why="passwords in the file are hashed; the spec names them in clear where they are kept"
+    )
     for key, message in (
         ("_comment", "comments are not carried over"),
         ("_ignore", "what Kong ignores is not carried over"),

@@ -60,7 +60,9 @@ def answered(kong: Kong) -> dict[str, Instance]:
     return found
 
 
-def models(kong: Kong, keeper: Keeper, routes: Mapping[str, Instance], bases: Sequence[str], listed: Sequence[str]) -> list[Model]:
+def models(
+    kong: Kong, keeper: Keeper, routes: Mapping[str, Instance], bases: Sequence[str], listed: Sequence[str]
+) -> list[Model]:
     """Return a model for each route, or several where targets have aliases. `listed`: the names that a list of models has."""
     made: list[Model] = []
     taken: set[str] = set()
@@ -132,17 +134,38 @@ def _called(
     methods = route.texts("methods")
     if methods and methods != ["POST"]:
         kong.record.note("AIG8109", "a model is called with POST alone", route.place("methods"))
-    route.usual("protocols", ["http", "https"], ["https", "http"], why="where TLS is spoken, a listener says (`tls`)")
-    for field, value in (("strip_path", False), ("preserve_host", False), ("request_buffering", True), ("response_buffering", True)):
-        route.usual(field, value, why="the AI plugin makes the request by itself, so that this means nothing", code="AIG8104")
-    for field in ("regex_priority", "path_handling", "https_redirect_status_code"):
-        usual = {"regex_priority": 0, "path_handling": "v0", "https_redirect_status_code": 426}[field]
-        route.usual(field, usual, why="routes are made from the names of models", code="AIG8104")
+    quiet(route)
     for field in ("headers", "snis"):
         if route.raw(field) is not None:
             hint = "give the model a name of its own for those callers, or access rules"
-            kong.record.tell("AIG8106", f"calls are told apart by `{field}`; in the spec by the model's name alone", route.place(field), hint)
+            kong.record.tell(
+                "AIG8106",
+                f"calls are told apart by `{field}`; in the spec by the model's name alone",
+                route.place(field),
+                hint,
+            )
     return body
+
+
+def quiet(route: Node) -> None:
+    """Take the settings of a route that mean nothing to an AI plugin, or that a build makes by itself."""
+    listener = "where TLS is spoken, a listener says (`tls`)"
+    route.usual("protocols", ["http", "https"], ["https", "http"], why=listener)
+    sends = "the AI plugin makes the request by itself, so that this means nothing"
+    named = "routes are made from the names of models"
+    for field, value, why in _QUIET:
+        route.usual(field, value, why={"sends": sends, "named": named}[why], code="AIG8104")
+
+
+_QUIET: Sequence[tuple[str, Json, str]] = (
+    ("strip_path", False, "sends"),
+    ("preserve_host", False, "sends"),
+    ("request_buffering", True, "sends"),
+    ("response_buffering", True, "sends"),
+    ("regex_priority", 0, "named"),
+    ("path_handling", "v0", "named"),
+    ("https_redirect_status_code", 426, "named"),
+)
 
 
 # --- Targets
@@ -234,18 +257,22 @@ def _tries(record: Record, balancer: Node, retries: int, priorities: int) -> dic
     odd = [c for c in criteria if c not in CAUSES and c != "non_idempotent"]
     if odd:
         record.note("AIG8103", f"the language has no cause like {', '.join(sorted(odd))[:60]}", at)
-    if 0 < len(causes & {"server-error"}) and len([c for c in criteria if CAUSES.get(c) == "server-error"]) < 3:
+    if len(causes & {"server-error"}) > 0 and len([c for c in criteria if CAUSES.get(c) == "server-error"]) < 3:
         record.note("AIG8106", "server-error is 500, 502 and 504 together", at)
     if "non_idempotent" not in criteria:
         if causes - {"connect-failure"} and balancer.raw("failover_criteria") is not None:
-            record.note("AIG8106", "without non_idempotent Kong repeats no call that was sent: only a connection that fails", at)
+            record.note(
+                "AIG8106", "without non_idempotent Kong repeats no call that was sent: only a connection that fails", at
+            )
         causes &= {"connect-failure"}
     on: list[Json] = [c for c in ORDER if c in causes]
     if not on or not retries:
         return {}
     attempts = (retries + 1) // priorities - 1
     if (retries + 1) % priorities:
-        record.note("AIG8106", "Kong counts tries over all targets; the spec for each priority", balancer.place("retries"))
+        record.note(
+            "AIG8106", "Kong counts tries over all targets; the spec for each priority", balancer.place("retries")
+        )
     found: dict[str, Json] = {}
     if attempts > 0:
         found["retries"] = {"attempts": attempts, "on": on}
@@ -277,13 +304,19 @@ def _quiet(balancer: Node) -> None:
 # --- What is sent along
 
 
-def sent(kong: Kong, model: Model, one: Instance, not_sent: Sequence[str]) -> tuple[dict[str, Json], dict[str, tuple[str, Pointer]]]:
+def sent(
+    kong: Kong, model: Model, one: Instance, not_sent: Sequence[str]
+) -> tuple[dict[str, Json], dict[str, tuple[str, Pointer]]]:
     """Return parameters and provider headers that request-transformer sets. `not_sent`: headers that no provider gets."""
     config, record = one.config, kong.record
     remove, add = config.child("remove"), config.child("add")
     for index, header in enumerate(remove.texts("headers")):
         if header.lower() not in not_sent:
-            record.alike("AIG8104", "no header of a client is sent on, but a few that are the dialect's", remove.place("headers", index))
+            record.alike(
+                "AIG8104",
+                "no header of a client is sent on, but a few that are the dialect's",
+                remove.place("headers", index),
+            )
     removed = remove.texts("body")
     names = {t.model for t, _ in model.targets}
     headers: dict[str, tuple[str, Pointer]] = {}

@@ -61,7 +61,9 @@ def called(paths: Sequence[str], bases: Sequence[str]) -> Called:
         return Called(("",), (), False)
     names = tuple(t.rpartition("/")[2] for t in texts)
     outer = tuple(dict.fromkeys(t.rpartition("/")[0] for t in texts))
-    return Called(outer, tuple(dict.fromkeys(n for n in names if n)), False) if len(outer) == 1 else Called((), (), False)
+    return (
+        Called(outer, tuple(dict.fromkeys(n for n in names if n)), False) if len(outer) == 1 else Called((), (), False)
+    )
 
 
 def duration(milliseconds: float) -> str:

@@ -22,7 +22,14 @@ _REFUSED = {
     "(?(": "a condition",
     "(*": "a verb",
 }
-_ESCAPES = {"Z": "\\n?\\z", "h": "[\\t ]", "H": "[^\\t ]", "N": "[^\\n]", "R": "(?:\\r\\n|[\\n\\v\\f\\r])", "e": "\\x1b"}
+_ESCAPES = {
+    "Z": "\\n?\\z",
+    "h": "[\\t ]",
+    "H": "[^\\t ]",
+    "N": "[^\\n]",
+    "R": "(?:\\r\\n|[\\n\\v\\f\\r])",
+    "e": "\\x1b",
+}
 _KEPT = re.compile(r"\\[0-9]|\\[gkKXGE]")
 _NAMED = re.compile(r"\(\?<([A-Za-z_]\w*)>")
 
@@ -58,7 +65,7 @@ def _read(body: str) -> str:
         c = body[place]
         if c == "\\":
             escape = body[place + 1 : place + 2]
-            if _KEPT.match(body, place) and not (escape == "0" or inside and escape.isdigit()):
+            if _KEPT.match(body, place) and not (escape == "0" or (inside and escape.isdigit())):
                 raise Refused("a reference back, or an escape that RE2 lacks")
             out.append(_escape(escape, inside))
             place += 2

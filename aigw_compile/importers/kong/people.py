@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from aigw_compile.diagnostic import Json
@@ -15,8 +15,22 @@ from aigw_compile.units import derived_name
 # Kong 3.9.3, plugins/{key-auth,basic-auth,acl}/schema.lua; the published schema of openid-connect, 3.15.
 
 DOORS = ("key-auth", "basic-auth", "openid-connect")
-OTHERS = ("jwt", "oauth2", "hmac-auth", "ldap-auth", "ldap-auth-advanced", "key-auth-enc", "mtls-auth", "session", "vault-auth")
-OTHERS += ("oauth2-introspection", "saml", "jwt-signer", "header-cert-auth", "openid-connect-upstream")
+OTHERS: tuple[str, ...] = (
+    "jwt",
+    "oauth2",
+    "hmac-auth",
+    "ldap-auth",
+    "ldap-auth-advanced",
+    "key-auth-enc",
+    "mtls-auth",
+    "session",
+    "vault-auth",
+    "oauth2-introspection",
+    "saml",
+    "jwt-signer",
+    "header-cert-auth",
+    "openid-connect-upstream",
+)
 """Plugins that say who calls, in ways that the language does not have."""
 MADE = "may-call:"
 """What our build puts before the group of those who may call a model."""
@@ -69,10 +83,16 @@ def doors(kong: Kong, routes: Iterable[str], gateway: str, key: str = "") -> Doo
             kong.record.note("AIG8106", message, kong.routes[route].node.at)
     if not auth and unknown:
         auth["apiKey"] = {"headers": ["authorization"]}
-        kong.record.note("AIG8111", "the spec asks for keys, so that nobody gets in by mistake: choose", next(iter(unknown.values())).node.at)
+        kong.record.note(
+            "AIG8111",
+            "the spec asks for keys, so that nobody gets in by mistake: choose",
+            next(iter(unknown.values())).node.at,
+        )
     elif not auth and key:
         auth["apiKey"] = {"headers": [key]}
-        kong.record.note("AIG8111", f"consumers have keys, and nothing asks for one: the spec takes them from `{key}`", ())
+        kong.record.note(
+            "AIG8111", f"consumers have keys, and nothing asks for one: the spec takes them from `{key}`", ()
+        )
     elif not auth:
         auth["anonymous"] = True
         kong.record.note("AIG8111", "nobody is asked who they are: the spec says `anonymous: true`", ())
@@ -92,7 +112,11 @@ def _nobody(kong: Kong, one: Instance) -> str:
             ):
                 _quiet_refusal(plugin)
                 return consumer.key
-    kong.record.tell("AIG8106", "who has no good credential gets in as somebody here, and is refused by the spec", one.config.place("anonymous"))
+    kong.record.tell(
+        "AIG8106",
+        "who has no good credential gets in as somebody here, and is refused by the spec",
+        one.config.place("anonymous"),
+    )
     return ""
 
 
@@ -141,10 +165,16 @@ def _tokens(kong: Kong, one: Instance, auth: dict[str, Json], gateway: str) -> N
     keys = config.text("jwks_endpoint")
     if not keys:
         keys = f"{issuer.rstrip('/')}/.well-known/jwks.json"
-        config.record.note("AIG8111", "the file does not say where the keys of the issuer are: look at `jwksUri`", config.place("issuer"))
+        config.record.note(
+            "AIG8111",
+            "the file does not say where the keys of the issuer are: look at `jwksUri`",
+            config.place("issuer"),
+        )
     found["jwksUri"] = keys
     claims = config.raw("consumer_claims") or config.raw("consumer_claim")
-    flat = [c for part in claims for c in (part if isinstance(part, list) else [part])] if isinstance(claims, list) else []
+    flat = (
+        [c for part in claims for c in (part if isinstance(part, list) else [part])] if isinstance(claims, list) else []
+    )
     if flat and isinstance(flat[0], str):
         key = "consumer_claims" if config.raw("consumer_claims") else "consumer_claim"
         config.record.read |= {config.place(key), config.place(key, 0), config.place(key, 0, 0)}
@@ -225,7 +255,8 @@ def people(kong: Kong, keeper: Keeper, found: Doors) -> People:
 
 
 def _credentials(kong: Kong, keeper: Keeper, key: str, name: str) -> list[Json]:
-    record, found = kong.record, []
+    record = kong.record
+    found: list[Json] = []
     for node in _of(kong, key, "keyauth_credentials"):
         if node.text("type") not in ("", "api-key"):
             record.tell("AIG8107", "the language has no credential of this kind", node.at, "apiKey and basic are there")
@@ -242,7 +273,13 @@ def _credentials(kong: Kong, keeper: Keeper, key: str, name: str) -> list[Json]:
         ref = keeper.reference(node, "password", f"{name}_PASSWORD", f'a password of "{name}"')
         if user and ref:
             found.append({"basic": {"username": user, "password": ref.ref}})
-    kinds = ("jwt_secrets", "hmacauth_credentials", "oauth2_credentials", "mtls_auth_credentials", "keyauth_enc_credentials")
+    kinds = (
+        "jwt_secrets",
+        "hmacauth_credentials",
+        "oauth2_credentials",
+        "mtls_auth_credentials",
+        "keyauth_enc_credentials",
+    )
     for kind in kinds:
         for node in _of(kong, key, kind):
             record.tell("AIG8107", "the language has no credential of this kind", node.at, "apiKey and basic are there")

@@ -111,7 +111,9 @@ def _shared(kong: Kong, kind: Kind, bases: dict[str, Instance | None]) -> None:
     """Say that an instance over several models becomes one for each, where another one stands at some of them."""
     for one in {id(i): i for i in bases.values() if i and not i.scope.route}.values():
         if sum(i is one for i in bases.values()) > 1 and kind.plugin.endswith(("limiting", "limiting-advanced")):
-            message = "it counts over several models in Kong, and for each of them in the spec, since others have their own"
+            message = (
+                "it counts over several models in Kong, and for each of them in the spec, since others have their own"
+            )
             kong.record.note("AIG8106", message, one.node.at)
 
 
@@ -124,7 +126,7 @@ def _groups(
     value: Callable[[Instance | None], Any],
     found: Placed,
 ) -> list[Instance]:
-    failed = []
+    failed: list[Instance] = []
     for group in kong.groups.values():
         mine = [i for i in kong.plugins if i.name == kind.plugin and i.scope.group == group.key]
         if not mine:
@@ -148,7 +150,7 @@ def _consumers(
     found: Placed,
     callers: Callers,
 ) -> list[Instance]:
-    failed = []
+    failed: list[Instance] = []
     for key in callers.consumers:
         groups = kong.in_groups.get(key, [])
         own = {r: running(kong, kind.plugin, r, key, groups) for r in routes}
@@ -181,7 +183,7 @@ def _extra(
             extras.append(kind.beyond(mine, base[r]))
         else:
             extras.append(None if base[r] else {})
-    if all(e is not None and e == extras[0] or not e and not extras[0] and e is not None for e in extras):
+    if all((e is not None and e == extras[0]) or (not e and not extras[0] and e is not None) for e in extras):
         return extras[0]
     for one in extras:
         if kind.joined and one and all(kind.joined(base[r], one) == value(own[r]) for r in routes):
@@ -216,6 +218,10 @@ def _spread(
     found.consumers.update({k: v for k, v in given.items() if v})
     first = running(kong, kind.plugin, routes[0])
     if first:
-        message = f"some consumers have another {kind.what} in its place, so that every consumer has its own in the spec"
-        kong.record.note("AIG8106", message, first.node.at, "a consumer that is added later has none until it is given one")
+        message = (
+            f"some consumers have another {kind.what} in its place, so that every consumer has its own in the spec"
+        )
+        kong.record.note(
+            "AIG8106", message, first.node.at, "a consumer that is added later has none until it is given one"
+        )
     return True

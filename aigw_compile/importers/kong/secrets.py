@@ -145,9 +145,13 @@ def written(keeper: Keeper) -> tuple[list[Json], list[Pointer]]:
     for vault in keeper.vaults.values():
         kind, node = KINDS.get(vault.kind, ""), vault.node
         if not kind:
-            keeper.record.tell("AIG8103", "the language has no vault of this kind", node.at, f"known: {', '.join(KINDS)}")
+            keeper.record.tell(
+                "AIG8103", "the language has no vault of this kind", node.at, f"known: {', '.join(KINDS)}"
+            )
         if vault.prefix not in keeper.used:
-            keeper.record.tell("AIG8104", "nothing that the spec holds is kept in this vault, so it is left out", node.at)
+            keeper.record.tell(
+                "AIG8104", "nothing that the spec holds is kept in this vault, so it is left out", node.at
+            )
             continue
         config = node.child("config")
         block = _hashicorp(keeper, config) if kind == "hashicorp" else _fields(config, kind)

@@ -40,8 +40,7 @@ class Instance(NamedTuple):
 
     @property
     def tags(self) -> list[str]:
-        value = self.node.raw("tags")
-        return [t for t in value if isinstance(t, str)] if isinstance(value, list) else []
+        return self.node.seen("tags")
 
 
 class Kong(NamedTuple):
@@ -210,8 +209,20 @@ def _plugins(kong: Kong) -> Iterator[Instance]:
         yield from made(node, Scope())
 
 
-_RANK = ("consumer+route+service", "group+route+service", "consumer+route", "consumer+service", "group+route")
-_RANK += ("group+service", "route+service", "consumer", "group", "route", "service", "")
+_RANK: tuple[str, ...] = (
+    "consumer+route+service",
+    "group+route+service",
+    "consumer+route",
+    "consumer+service",
+    "group+route",
+    "group+service",
+    "route+service",
+    "consumer",
+    "group",
+    "route",
+    "service",
+    "",
+)
 """Which instance of a plugin runs, the first that is there (Kong documentation, "Plugin precedence"; 3.9.3, plugins_iterator.lua)."""
 
 

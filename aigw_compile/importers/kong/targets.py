@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from aigw_compile.diagnostic import Json, Pointer, did_you_mean
+from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.importers.kong.secrets import Keeper
 from aigw_compile.importers.record import Node, Record
 from aigw_compile.providers import PROVIDERS, azure_base
@@ -105,11 +105,17 @@ def target(keeper: Keeper, b: Block, names: Mapping[str, str]) -> Target | None:
         return None
     if kind is None:
         known = ", ".join(TYPES)
-        record.tell("AIG8113", f"the language has no provider like Kong's {_word(b.kind)} yet", b.whole.at, f"known: {known}")
+        record.tell(
+            "AIG8113", f"the language has no provider like Kong's {_word(b.kind)} yet", b.whole.at, f"known: {known}"
+        )
         return None
     door = DOORS.get(b.route_type)
     if door is None or (b.route_type == "preserve" and not _embeds(b.options)):
-        why = "this kind of call is none that the language has" if b.route_type else "the file does not say the kind of call"
+        why = (
+            "this kind of call is none that the language has"
+            if b.route_type
+            else "the file does not say the kind of call"
+        )
         record.tell("AIG8113", why, b.whole.at, "llm/v1/chat and llm/v1/embeddings can be carried over")
         return None
     formats = {"llama2": "llama2_format", "mistral": "mistral_format"}
@@ -117,7 +123,9 @@ def target(keeper: Keeper, b: Block, names: Mapping[str, str]) -> Target | None:
         spoken = b.options.text(formats[b.kind])
         if spoken not in ("openai", ""):
             at = b.options.place(formats[b.kind])
-            record.tell("AIG8113", "the language has no provider that speaks this format", b.whole.at, "openai can be", [at])
+            record.tell(
+                "AIG8113", "the language has no provider that speaks this format", b.whole.at, "openai can be", [at]
+            )
             return None
     vertex = b.options.child("gemini")
     if vertex.raw("project_id") or vertex.raw("api_endpoint"):
@@ -125,7 +133,9 @@ def target(keeper: Keeper, b: Block, names: Mapping[str, str]) -> Target | None:
         return None
     name = b.name
     if "$(" in name:
-        record.tell("AIG8113", "a model whose name comes from the request cannot be carried over", b.whole.at, "name it")
+        record.tell(
+            "AIG8113", "a model whose name comes from the request cannot be carried over", b.whole.at, "name it"
+        )
         return None
     address = _address(record, b, kind, door)
     if address is None:
@@ -219,7 +229,9 @@ def _provider(keeper: Keeper, b: Block, kind: str, base: str, wish: str) -> Prov
     if auth.raw("param_name"):
         places = [auth.place(k) for k in ("param_value", "param_location") if auth.raw(k) is not None]
         hint = f"its key goes into the header {known.auth_header}: put it into auth.apiKey"
-        keeper.record.tell("AIG8107", "the language sends no key as a parameter", auth.place("param_name"), hint, places)
+        keeper.record.tell(
+            "AIG8107", "the language sends no key as a parameter", auth.place("param_name"), hint, places
+        )
     if known.needs_key and "auth" not in body and not body.get("headers"):
         variable = keeper.variable(f"{wish}_API_KEY", ("missing", kind, base))
         body["auth"] = {"apiKey": {"env": variable}}
@@ -238,7 +250,11 @@ def _entra(keeper: Keeper, auth: Node) -> dict[str, Json]:
     secret = keeper.reference(auth, "azure_client_secret", "AZURE_CLIENT_SECRET", "the client secret of Azure")
     if secret:
         found["clientSecret"] = secret.ref
-    return found if secret else {"managedIdentity": True, **({"clientId": found["clientId"]} if "clientId" in found else {})}
+    return (
+        found
+        if secret
+        else {"managedIdentity": True, **({"clientId": found["clientId"]} if "clientId" in found else {})}
+    )
 
 
 def _extra(b: Block, kind: str) -> dict[str, Json]:
