@@ -5,17 +5,29 @@ for _, field in ipairs({'model', 'messages', 'max_tokens', 'max_completion_token
   'stream_options', 'user', 'safety_identifier', 'tools', 'tool_choice', 'parallel_tool_calls',
   -- These do not change what an answer means.
   'metadata', 'store', 'top_logprobs', 'prompt_cache_key', 'service_tier'}) do CARRIED[field] = true end
--- Fields that mean nothing at these values.
-local IDLE = {n = 1, logprobs = false}
+-- Fields that mean nothing at these values, as JSON.
+local IDLE = {n = '1', logprobs = 'false', frequency_penalty = '0', presence_penalty = '0', logit_bias = '{}',
+  modalities = '["text"]', functions = '[]', response_format = '{"type":"text"}'}
 local MAX_TOKENS = 4096
 
 local function given(value) return value ~= nil and value ~= NULL end
-local function cannot(what) error({cannot = what}, 0) end
+local function cannot(what) error({code = 'unsupported_by_provider', what = what}, 0) end
+local function word(value) return type(value) == 'string' and match(value, '^[%w_.-]+$') or '?' end
+
+-- What has a place in the dialect, but no meaning there or anywhere.
+local function must(fits, what)
+  if not fits then error({code = 'invalid_request', what = what}, 0) end
+end
+
+local function text_of(value, what)
+  must(type(value) == 'string', what)
+  return value
+end
 
 local function image(part)
-  local url = is_object(part.image_url) and part.image_url.url
-  if type(url) ~= 'string' then cannot('image_url') end
-  local media, data = match(url, '^data:([%w/%-+.]+);base64,(.*)$')
+  must(is_object(part.image_url), 'image_url')
+  local url = text_of(part.image_url.url, 'image_url.url')
+  local media, data = match(url, '^data:([%w/%-+._]+);base64,(.*)$')
   if media then return {type = 'image', source = {type = 'base64', media_type = media, data = data}} end
   return {type = 'image', source = {type = 'url', url = url}}
 end
@@ -27,17 +39,15 @@ local function blocks(content, only_text)
     return out
   end
   if not given(content) then return out end
-  if not is_array(content) then cannot('messages.content') end
   for _, part in ipairs(content) do
-    local kind = is_object(part) and part.type
-    if kind == 'text' and type(part.text) == 'string' then
-      if part.text ~= '' then out[#out + 1] = {type = 'text', text = part.text} end
-    elseif kind == 'refusal' and type(part.refusal) == 'string' then
-      out[#out + 1] = {type = 'text', text = part.refusal}
+    local kind = part.type
+    if kind == 'text' or kind == 'refusal' then
+      local text = text_of(part[kind], 'content part ' .. kind)
+      if text ~= '' then out[#out + 1] = {type = 'text', text = text} end
     elseif kind == 'image_url' and not only_text then
       out[#out + 1] = image(part)
     else
-      cannot('content part ' .. (type(kind) == 'string' and match(kind, '^[%w_.-]+$') or '?'))
+      cannot('content part ' .. word(kind))
     end
   end
   return out
@@ -46,15 +56,15 @@ end
 local function calls(message, out)
   if given(message.function_call) then cannot('function_call') end
   if not given(message.tool_calls) then return end
-  if not is_array(message.tool_calls) then cannot('tool_calls') end
+  must(is_array(message.tool_calls), 'tool_calls')
   for _, call in ipairs(message.tool_calls) do
     local inner = is_object(call) and call['function']
     if not is_object(inner) then cannot('tool_calls of another type') end
-    local arguments = inner.arguments
-    if type(arguments) ~= 'string' or arguments == '' then arguments = '{}' end
+    local arguments = given(inner.arguments) and inner.arguments ~= '' and inner.arguments or '{}'
     local ok, doc = pcall(decode, arguments)
-    if not ok or not is_object(doc) then cannot('tool arguments that are no JSON object') end
-    out[#out + 1] = {type = 'tool_use', id = call.id, name = inner.name, input = raw(arguments)}
+    must(type(arguments) == 'string' and ok and is_object(doc), 'tool arguments that are no JSON object')
+    out[#out + 1] = {type = 'tool_use', id = text_of(call.id, 'tool_calls.id'),
+      name = text_of(inner.name, 'tool_calls.function.name'), input = raw(arguments)}
   end
 end
 
@@ -73,7 +83,8 @@ local function conversation(list)
     if role == 'system' or role == 'developer' then
       for _, block in ipairs(blocks(message.content, true)) do system[#system + 1] = block.text end
     elseif role == 'tool' then
-      push('user', array({{type = 'tool_result', tool_use_id = message.tool_call_id, content = blocks(message.content)}}))
+      local id = text_of(message.tool_call_id, 'tool_call_id')
+      push('user', array({{type = 'tool_result', tool_use_id = id, content = blocks(message.content)}}))
     elseif role == 'assistant' then
       local content = blocks(message.content, true)
       calls(message, content)
@@ -81,52 +92,68 @@ local function conversation(list)
     elseif role == 'user' then
       push('user', blocks(message.content))
     else
-      cannot('role ' .. (type(role) == 'string' and match(role, '^[%w_.-]+$') or '?'))
+      cannot('role ' .. word(role))
     end
   end
   return system, out
 end
 
 local function tools(doc, text, spans, out)
-  if given(doc.tools) then
-    if not is_array(doc.tools) then cannot('tools') end
-    out.tools = array({})
-    for i, tool in ipairs(doc.tools) do
-      local inner = is_object(tool) and tool['function']
-      if not is_object(inner) then cannot('tools of another type') end
-      local span = is_object(inner.parameters) and spans[inner.parameters]
-      out.tools[i] = {name = inner.name, description = given(inner.description) and inner.description or nil,
-        input_schema = span and raw(sub(text, span[1], span[2])) or {type = 'object'}}
-    end
+  if not given(doc.tools) then return end
+  must(is_array(doc.tools), 'tools')
+  if #doc.tools == 0 then return end
+  out.tools = array({})
+  for i, tool in ipairs(doc.tools) do
+    if not is_object(tool) or tool.type ~= 'function' then cannot('tools of another type') end
+    local inner = tool['function']
+    must(is_object(inner), 'tools.function')
+    if inner.strict == true then cannot('tools.function.strict') end
+    local span = is_object(inner.parameters) and next(inner.parameters) ~= nil and spans[inner.parameters]
+    out.tools[i] = {name = text_of(inner.name, 'tools.function.name'),
+      description = given(inner.description) and inner.description ~= '' and inner.description or nil,
+      input_schema = span and raw(sub(text, span[1], span[2])) or {type = 'object'}}
   end
   local choice, how = doc.tool_choice, nil
   if choice == 'required' then how = {type = 'any'}
   elseif choice == 'none' or choice == 'auto' then how = {type = choice}
-  elseif is_object(choice) and is_object(choice['function']) then how = {type = 'tool', name = choice['function'].name}
-  elseif given(choice) then cannot('tool_choice') end
-  if doc.parallel_tool_calls == false and out.tools then
+  elseif is_object(choice) then
+    if choice.type ~= 'function' then cannot('tool_choice.type ' .. word(choice.type)) end
+    must(is_object(choice['function']), 'tool_choice.function')
+    how = {type = 'tool', name = text_of(choice['function'].name, 'tool_choice.function.name')}
+  else
+    must(not given(choice), 'tool_choice')
+  end
+  if doc.parallel_tool_calls == false then
     how = how or {type = 'auto'}
     if how.type ~= 'none' then how.disable_parallel_tool_use = true end
   end
-  if out.tools then out.tool_choice = how end
+  out.tool_choice = how
+end
+
+local function most_one(value, what)
+  if not given(value) then return nil end
+  must(type(value) == 'number', what)
+  return math.min(value, 1)
 end
 
 -- drop: a field that cannot be carried is left out, where it is not part of a message.
 local function translated(text, drop)
   local doc, spans = decode(text)
   for field, value in pairs(doc) do
-    if not drop and not CARRIED[field] and given(value) and IDLE[field] ~= value
-      and not (field == 'response_format' and is_object(value) and value.type == 'text') then
-      cannot(match(field, '^[%w_.-]+$') or 'an unknown field')
-    end
+    if not drop and not CARRIED[field] and given(value) and encode(value) ~= IDLE[field] then cannot(word(field)) end
   end
-  local out = {model = doc.model, stream = doc.stream == true or nil}
+  local out = {model = doc.model}
+  if given(doc.stream) then out.stream = doc.stream end
   out.max_tokens = given(doc.max_completion_tokens) and doc.max_completion_tokens
     or given(doc.max_tokens) and doc.max_tokens or MAX_TOKENS
-  out.temperature = type(doc.temperature) == 'number' and math.min(doc.temperature, 1) or nil
-  out.top_p = given(doc.top_p) and doc.top_p or nil
-  if given(doc.stop) then out.stop_sequences = type(doc.stop) == 'string' and array({doc.stop}) or doc.stop end
-  if type(doc.user) == 'string' then out.metadata = {user_id = doc.user} end
+  out.temperature, out.top_p = most_one(doc.temperature, 'temperature'), most_one(doc.top_p, 'top_p')
+  if given(doc.stop) and doc.stop ~= '' then
+    must(type(doc.stop) == 'string' or is_array(doc.stop), 'stop')
+    local stops = type(doc.stop) == 'string' and array({doc.stop}) or doc.stop
+    if #stops > 0 then out.stop_sequences = stops end
+  end
+  local user = type(doc.user) == 'string' and doc.user or doc.safety_identifier
+  if type(user) == 'string' then out.metadata = {user_id = user} end
   local system, messages = conversation(doc.messages)
   if #system > 0 then out.system = concat(system, '\n') end
   out.messages = messages
@@ -134,10 +161,10 @@ local function translated(text, drop)
   return encode(out)
 end
 
--- Return the other dialect's body, or nil and what it cannot carry.
+-- Return the other dialect's body, or nil, the code of a refusal, and what is wrong.
 function dialect.request(text, drop)
   local ok, result = pcall(translated, text, drop)
   if ok then return result end
-  if type(result) == 'table' and result.cannot then return nil, result.cannot end
+  if type(result) == 'table' and result.code then return nil, result.code, result.what end
   error(result, 0)
 end
