@@ -51,14 +51,14 @@ local function request(h)
   if answered(h, data, #text) then return end
   local first, last, stream = match(headers:get('x-aigw-edit') or '', '^(%d+),(%d+)(,?s?)$')
   local asked = unescape(headers:get('x-aigw-asked') or '')
-  local model = data.model == '*' and asked or data.model
+  local model, streams = data.model == '*' and asked or data.model, stream == ',s'
   if data.parameters then
     text = with_parameters(text, model, data.parameters)
   else
     text = sub(text, 1, tonumber(first) - 1) .. quoted(model) .. sub(text, tonumber(last) + 1)
   end
   if not data.same then
-    local other, code, field = dialect.request(text, data.drop)
+    local other, code, field = dialect.request(text, data.drop, data.embeds)
     if not other then
       local why = code == 'invalid_request' and 'This has no meaning: ' or 'The provider of this model cannot do: '
       return refuse(h, '400', 'invalid_request_error', code, why .. field, {['x-aigw-own'] = '1'})
@@ -69,8 +69,13 @@ local function request(h)
   provider_headers(headers, data)
   local sent = {}
   for name in pairs(data.secrets) do sent[#sent + 1] = match(headers:get(name) or '', '(%S+)$') end
-  h:streamInfo():dynamicMetadata():set('aigw.target', 'asked', {stream = stream == ',s', sent = sent})
-  if data.path then headers:replace(':path', data.path.before .. in_a_path(model) .. data.path.after) end
+  h:streamInfo():dynamicMetadata():set('aigw.target', 'asked', {stream = streams, sent = sent})
+  if data.path then
+    local before, after = data.path.before, streams and data.path.stream or data.path.after
+    -- Gemini's names may be written with or without what stands before them in a path.
+    if data.path.stream then model = match(model, '^models/(.*)$') or model end
+    headers:replace(':path', before .. in_a_path(model) .. after)
+  end
   headers:replace('content-length', tostring(buffer:setBytes(text)))
 end
 envoy_on_request = guarded(request)
@@ -80,14 +85,15 @@ local function body_text(h)
   return body:getBytes(0, body:length())
 end
 
--- {message, type, param, code} of a provider's error; what is no text is nil.
+-- {message, type, param, code} of a provider's error; what is no text is nil. Gemini has a list of them at times.
 local function error_of(text)
   local ok, doc = pcall(decode, text)
+  if ok and is_array(doc) then doc = doc[1] end
   local inner, found = ok and is_object(doc) and is_object(doc.error) and doc.error or {}, {}
   for _, field in ipairs({'message', 'type', 'param', 'code'}) do
     if type(inner[field]) == 'string' and inner[field] ~= '' then found[field] = inner[field] end
   end
-  if dialect then dialect.error(found) end
+  if dialect then dialect.error(found, inner) end
   return found
 end
 
@@ -124,31 +130,6 @@ local function passed_on(fault, status, anthropic, sent)
     code = code}})
 end
 
-local function all_objects(list, field)
-  if not is_array(list) then return false end
-  for _, item in ipairs(list) do
-    if not is_object(item) or field and item[field] == nil then return false end
-  end
-  return true
-end
-
--- Whether an object is an answer of the door that was called, where the provider speaks the client's dialect.
-local function is_answer(door, doc)
-  if door == 'count' then return type(doc.input_tokens) == 'number' end
-  if door == 'embeddings' then return all_objects(doc.data, 'embedding') end
-  if door == 'messages' then return all_objects(doc.content) end
-  if not all_objects(doc.choices) then return false end
-  for _, choice in ipairs(doc.choices) do
-    local said = choice.message
-    if said ~= nil and said ~= NULL then
-      if not is_object(said) then return false end
-      local calls = said.tool_calls
-      if calls ~= nil and calls ~= NULL and not all_objects(calls) then return false end
-    end
-  end
-  return true
-end
-
 local function response(h)
   local headers, data = h:headers(), data_of(h)
   local status, own, cause = headers:get(':status'), headers:get('x-aigw-own'), headers:get('x-aigw-cause')
@@ -173,9 +154,15 @@ local function response(h)
     local ok, doc, spans = pcall(decode, text)
     if not ok or not is_object(doc) or asked.stream then return failed(h, 'bad-response', data.anthropic) end
     if not data.same then
-      local fine, other = pcall(dialect.response, text, doc, spans)
-      if not fine then return failed(h, 'bad-response', data.anthropic) end
-      put(h, other)
+      local fine, other = pcall(dialect.response, text, doc, spans, data.embeds)
+      if fine then return put(h, other) end
+      if type(other) ~= 'table' then return failed(h, 'bad-response', data.anthropic) end
+      -- A reply that is a refusal in truth.
+      headers = h:headers()
+      headers:replace(':status', '400')
+      headers:replace('content-type', 'application/json')
+      headers:replace('x-aigw-cause', 'content-filter')
+      put(h, passed_on(other.refused, '400', data.anthropic, asked.sent))
     elseif not is_answer(data.door, doc) then
       return failed(h, 'bad-response', data.anthropic)
     end
