@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 
 from aigw_compile import plugins, target
+from aigw_compile.plugins import reader
+from aigw_compile.plugins.types import ABSENT, Field
+from tests import support
+from tests.targets import kong_published
 
 OPENAI = {"route_type": "llm/v1/chat", "model": {"provider": "openai", "name": "m"}}
 
@@ -93,3 +97,71 @@ def test_an_unknown_plugin_is_left_alone() -> None:
     assert not plugins.known("no-such")
     assert faults("no-such", {"a": 1}, "oss-3.9") == []
     assert plugins.filled("no-such", {"a": 1}, target.release("oss-3.9")) == {"a": 1}
+
+
+# --- the tables against what Kong published
+
+NAMES = sorted(reader.names())
+UNPUBLISHED = {"mtls-auth"}
+
+
+def config_of(name: str, profile: str) -> Field | None:
+    plugin = reader.plugin(name, target.release(profile))
+    return plugin.config if plugin else None
+
+
+@pytest.mark.skipif(not support.shared(), reason="needs the shared folder")
+@pytest.mark.parametrize("version", ["3.9", "3.15"])
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_agree_with_the_published_schemas(name: str, version: str) -> None:
+    field = config_of(name, f"enterprise-{version}")
+    published = kong_published.schemas(version).get(name.replace("-", ""))
+    if published is None:
+        assert field is None or name in UNPUBLISHED or (name, version) == ("acl", "3.9")
+        return
+    assert field is not None
+    assert [*kong_published.unlike(field, published["config"], version == "3.15")] == []
+    plugin = reader.plugin(name, target.release(f"enterprise-{version}"))
+    assert plugin
+    scopes = {"route", "service", "consumer", "consumer_group"} & {*published}
+    assert plugin.scopes == scopes
+
+
+@pytest.mark.skipif(not support.shared(), reason="needs the shared folder")
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_agree_with_what_each_version_changed(name: str) -> None:
+    wrong = []
+    for change in kong_published.changes():
+        if change.plugin != name.replace("-", ""):
+            continue
+        minor = int(change.version.partition(".")[2])
+        before, after = (config_of(name, f"enterprise-3.{n}") for n in (minor - 1, minor))
+        if before is None or after is None:
+            continue
+        path = tuple(kong_published.steps(change.path.removesuffix("[]")))
+        old, new = reader.at(before, path), reader.at(after, path)
+        if before.partial and ABSENT in (old, new):
+            continue
+        if change.kind == "~":
+            wrong += [(change, said) for said in kong_published.unlike_text(new, change.after, minor)]
+        elif not change.path.endswith("{}"):
+            there = (old is not ABSENT, new is not ABSENT)
+            wrong += [(change, f"there: {there}")] if there != (change.kind == "-", change.kind == "+") else []
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_agree_with_kongs_own_code(name: str) -> None:
+    """Of the open-source edition, 3.9.3; the published schemas are silent about sets, forms and records that are filled in."""
+    schema = kong_published.lua(name)
+    if schema is None:
+        pytest.skip("needs luajit, the shared folder, and KONG_SRC with Kong 3.9.3's source; or is of Enterprise")
+    field = config_of(name, "oss-3.9")
+    assert field is not None
+    fields = {key: one for pair in schema["fields"] for key, one in pair.items()}
+    assert [*kong_published.unlike_lua(field, fields["config"])] == []
+    plugin = reader.plugin(name, target.release("oss-3.9"))
+    assert plugin
+    assert ("consumer" in plugin.scopes) is (fields.get("consumer", {}).get("type") != "foreign")
+    entity = plugins.entity_filled("plugins", {"name": name}, target.release("oss-3.9"))
+    assert sorted(entity["protocols"]) == sorted(fields["protocols"]["default"])
