@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 
 from aigw_compile import comparing, compiler
+from aigw_compile.approvals import approvals
 from aigw_compile.cli import common
 from aigw_compile.diff import diff as compare
+from aigw_compile.diff import normalised
 from aigw_compile.project import TargetChoice
+from aigw_compile.render import normalised as rendered
 from aigw_compile.render.changes import FORMATS, text
 
 
@@ -23,11 +27,14 @@ from aigw_compile.render.changes import FORMATS, text
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("--exit-code", is_flag=True, help="End with 2 if anything changed.")
 @click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")
+@click.option("--show-normalised", is_flag=True, help="Also list what is written differently and means the same.")
+@common.today_option
 def command(**asked: Any) -> None:
     """Say what changes between BASE and HEAD: in meaning, and in each target's outputs. Nothing is written.
 
     A side is a spec, a folder with specs, a folder with outputs, or git:REV. BASE is the project's `diff.against` if
-    absent, HEAD the specs as they are now. `--frozen` is asked of HEAD alone.
+    absent, HEAD the specs as they are now. `--frozen` is asked of HEAD alone. What aigw-approvals.yaml approves does not
+    count for --fail-on.
     """
     try:
         _run(**asked)
@@ -43,6 +50,8 @@ def _run(
     format_: str,
     exit_code: bool,
     fail_on: str | None,
+    show_normalised: bool,
+    today: date,
 ) -> None:
     failing = comparing.classes_of(fail_on)
     paths = [Path(x) for x in (head, base) if x and not x.startswith("git:") and Path(x).exists()] or [Path(".")]
@@ -59,20 +68,27 @@ def _run(
     else:
         new = comparing.current([Path(".")], wanted, project, frozen=frozen)
     old = comparing.side_of(base, project, wanted)
+    approved = approvals(project.root, today)
+    classes = failing or project.diff_fail_on
+    code = common.show(approved.findings, opened.shown_from, "text", ()) if approved.findings else 0
     changed = failed = 0
     for name in [*new.gateways, *(n for n in old.gateways if n not in new.gateways)]:
         if name not in new.gateways:
             click.echo(f"{name}: the whole gateway is gone [breaking]")
-            changed, failed = changed + 1, failed + ("breaking" in (failing or project.diff_fail_on))
+            changed, failed = changed + 1, failed + ("breaking" in classes)
             continue
         side = new.gateways[name]
         found = compare(old.gateways.get(name), side, new.facts)
         where = comparing.places(new.sources.get(name), old.sources.get(name))
         shown = text(found, where, colour=common.coloured()) if format_ == "text" else FORMATS[format_](found, where)
+        before = old.gateways.get(name)
+        if show_normalised and before:
+            same = (*normalised(before.data, side.data, found.changes, (before.veil, side.veil)),)
+            shown = rendered.into(shown, same, format_)
         click.echo(shown, nl=False)
         for target in sorted({*side.documents} ^ {*(old.gateways[name].documents if name in old.gateways else ())}):
             if name in old.gateways and format_ == "text":
                 click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")
         changed += not found.empty
-        failed += found.count(failing or project.diff_fail_on)
-    raise click.exceptions.Exit(1 if failed else 2 if exit_code and changed else 0)
+        failed += len(common.failing(found, approved, classes))
+    raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aigw_compile.diff.meaning import meaning
+from aigw_compile.diff.normalised import Same, normalised
 from aigw_compile.diff.outputs import explained
 from aigw_compile.diff.types import CLASSES, CODES, Change, Diff, Side, TargetChange
 from aigw_compile.target import TargetFacts
 
-__all__ = ["CLASSES", "CODES", "Change", "Diff", "Side", "TargetChange", "diff", "meaning"]
+__all__ = ["CLASSES", "CODES", "Change", "Diff", "Same", "Side", "TargetChange", "diff", "meaning", "normalised"]
 
 
 def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted: Sequence[str] = ()) -> Diff:

@@ -1,0 +1,165 @@
+-- What translations from the client's dialect (OpenAI's) share: what cannot be carried is named, turns, and a stream's events.
+local dialect = {}
+
+local function given(value) return value ~= nil and value ~= NULL end
+local function cannot(what) error({code = 'unsupported_by_provider', what = what}, 0) end
+
+-- What has a place in the other dialect, but no meaning there or anywhere.
+local function must(fits, what)
+  if not fits then error({code = 'invalid_request', what = what}, 0) end
+end
+
+local function text_of(value, what)
+  must(type(value) == 'string', what)
+  return value
+end
+
+local function plain(word) return type(word) == 'string' and match(word, '^[%w_.-]+$') or '?' end
+
+local function fields(names)
+  local set = {}
+  for name in names:gmatch('%S+') do set[name] = true end
+  return set
+end
+
+-- Refuse the first field that is not carried; `idle` are those that mean nothing at these values, as JSON.
+local function carries(doc, carried, idle)
+  for field, value in pairs(doc) do
+    if not carried[field] and given(value) and encode(value) ~= idle[field] then cannot(plain(field)) end
+  end
+end
+
+-- What ends an answer: a text or a list of them; nil where there is none.
+local function stops_of(doc)
+  if not given(doc.stop) or doc.stop == '' then return nil end
+  must(type(doc.stop) == 'string' or is_array(doc.stop), 'stop')
+  local stops = type(doc.stop) == 'string' and array({doc.stop}) or doc.stop
+  return #stops > 0 and stops or nil
+end
+
+-- The URL of an image; and its media type and data where they stand in it.
+local function image_of(part)
+  must(is_object(part.image_url), 'image_url')
+  local url = text_of(part.image_url.url, 'image_url.url')
+  local media, data = match(url, '^data:([%w/%-+._]+);base64,(.*)$')
+  return url, media, data
+end
+
+-- Each tool as (function, its schema as JSON text or nil); nothing where there are none.
+local function tools_of(doc, text, spans)
+  local found = {}
+  if not given(doc.tools) then return found end
+  must(is_array(doc.tools), 'tools')
+  for i, tool in ipairs(doc.tools) do
+    if not is_object(tool) or tool.type ~= 'function' then cannot('tools of another type') end
+    local inner = tool['function']
+    must(is_object(inner), 'tools.function')
+    if given(inner.strict) and inner.strict ~= false then cannot('tools.function.strict') end
+    local span = is_object(inner.parameters) and next(inner.parameters) ~= nil and spans[inner.parameters]
+    found[i] = {name = text_of(inner.name, 'tools.function.name'),
+      description = given(inner.description) and inner.description ~= '' and inner.description or nil,
+      schema = span and raw(sub(text, span[1], span[2])) or nil}
+  end
+  return found
+end
+
+-- Which tool has to be called: one of the words `auto`, `none`, `required` and nil; or nil, and the name of a tool.
+local function choice_of(choice)
+  if is_object(choice) then
+    if choice.type ~= 'function' then cannot('tool_choice.type ' .. plain(choice.type)) end
+    must(is_object(choice['function']), 'tool_choice.function')
+    return nil, text_of(choice['function'].name, 'tool_choice.function.name')
+  end
+  must(not given(choice) or choice == 'auto' or choice == 'none' or choice == 'required', 'tool_choice')
+  return given(choice) and choice or nil
+end
+
+-- A call's id, its function's name, and its arguments as JSON text of an object.
+local function called(call)
+  local inner = is_object(call) and call['function']
+  if not is_object(inner) then cannot('tool_calls of another type') end
+  local arguments = given(inner.arguments) and inner.arguments ~= '' and inner.arguments or '{}'
+  local ok, doc = pcall(decode, arguments)
+  must(type(arguments) == 'string' and ok and is_object(doc), 'tool arguments that are no JSON object')
+  return text_of(call.id, 'tool_calls.id'), text_of(inner.name, 'tool_calls.function.name'), arguments
+end
+
+local function calls_of(message)
+  if given(message.function_call) then cannot('function_call') end
+  if not given(message.tool_calls) then return {} end
+  must(is_array(message.tool_calls), 'tool_calls')
+  return message.tool_calls
+end
+
+-- The parts of the system prompt and the turns; neighbours of one role are one turn. `how` has speaker (the other side's
+-- word for assistant), holds (where a turn has its parts), and the functions parts, result and call.
+local function conversation(list, how)
+  local system, out = array({}), array({})
+  local function push(role, parts)
+    local last = out[#out]
+    if last and last.role == role then
+      for _, part in ipairs(parts) do last[how.holds][#last[how.holds] + 1] = part end
+    elseif #parts > 0 then
+      out[#out + 1] = {role = role, [how.holds] = parts}
+    end
+  end
+  for _, message in ipairs(list) do
+    local role = message.role
+    if role == 'system' or role == 'developer' then
+      for _, part in ipairs(how.parts(message.content, true)) do system[#system + 1] = part end
+    elseif role == 'tool' then
+      push('user', array({how.result(message)}))
+    elseif role == 'assistant' then
+      local parts = how.parts(message.content, true)
+      for _, call in ipairs(calls_of(message)) do parts[#parts + 1] = how.call(call) end
+      push(how.speaker, parts)
+    elseif role == 'user' then
+      push('user', how.parts(message.content))
+    else
+      cannot('role ' .. plain(role))
+    end
+  end
+  return system, out
+end
+
+-- translated(text, drop, embeds) -> the other dialect's body; or nil, the code of a refusal, and what is wrong.
+local function request_by(translated)
+  return function(text, drop, embeds)
+    local ok, result = pcall(translated, text, drop, embeds)
+    if ok then return result end
+    if type(result) == 'table' and result.code then return nil, result.code, result.what end
+    error(result, 0)
+  end
+end
+
+local FAULT = encode({error = {message = 'The provider failed.', type = 'api_error', param = NULL, code = 'upstream_error'}})
+
+-- Pass a stream on, each event translated: chunks(state, doc, out, text, spans) appends texts; finish(state, out) is called
+-- when the bytes end.
+local function stream_by(start, chunks, finish)
+  return function(h)
+    local state, rest, last = start(), '', nil
+    for part in h:bodyChunks() do
+      local out, from = {}, 1
+      rest, last = rest .. part:getBytes(0, part:length()), part
+      while true do
+        local stop = find(rest, '\n', from, true)
+        if not stop then break end
+        local json = match(sub(rest, from, stop), '^data: ?({.*})%s*$')
+        from = stop + 1
+        local ok, doc, spans = pcall(decode, json or '')
+        if json and ok and is_object(doc) and not state.broken and not pcall(chunks, state, doc, out, json, spans) then
+          state.broken = true
+          out[#out + 1] = 'data: ' .. FAULT .. '\n\n'
+        end
+      end
+      rest = sub(rest, from)
+      state.written = concat(out)
+      part:setBytes(state.written)
+    end
+    -- The last chunk is still at hand when its bytes were the end.
+    local out = {}
+    if last and finish and not state.broken then finish(state, out) end
+    if #out > 0 then last:setBytes(state.written .. concat(out)) end
+  end
+end
