@@ -30,7 +30,7 @@ from tests import support
 from tests.targets.kong_specs import SPECS
 
 CASES = sorted((support.ROOT / "tests/cases/imports").glob("*.yml"))
-PROFILES = ("oss-3.9", "enterprise-3.15")
+PROFILES = ("oss-3.9", "enterprise-3.10", "enterprise-3.13", "enterprise-3.15")
 BUILT = [pytest.param(name, profile, id=f"{name}-{profile}") for name in SPECS for profile in PROFILES]
 CANARY = "CANARY"
 

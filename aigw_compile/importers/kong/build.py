@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from aigw_compile.diagnostic import Json, Pointer
-from aigw_compile.importers.kong import edge, models, paths, people, policies, providers, secrets
+from aigw_compile.importers.kong import doubles, edge, models, paths, people, policies, providers, secrets
 from aigw_compile.importers.kong.leftover import leftovers
 from aigw_compile.importers.kong.models import Model
 from aigw_compile.importers.kong.secrets import Keeper
@@ -32,8 +33,11 @@ def spec(kong: Kong, name: str) -> Made | None:
     alive = [*dict.fromkeys(m.route for m in made)]
     bases = bases or _own_bases(kong, alive)
     whole = assembled(kong, keeper, gateway, made, bases, listing)
-    _ours(kong, listing, alive, made, gateway)
-    _route_names(kong, made, listing, gateway, [str(m["name"]) for m in whole[0]["spec"]["models"]])
+    pairs = {second: first for second, first in doubles.twins(kong, routes).items() if first in alive}
+    doubles.compared(kong, pairs)
+    alive = [r for r in kong.routes if r in alive or r in pairs]
+    _ours(kong, listing, alive, made, pairs)
+    _route_names(kong, made, pairs, listing, gateway, [str(m["name"]) for m in whole[0]["spec"]["models"]])
     leftovers(kong, alive, gateway)
     return whole
 
@@ -118,7 +122,7 @@ def _own_bases(kong: Kong, routes: Sequence[str]) -> list[str]:
     return [*found.pop()] if len(found) == 1 else []
 
 
-def _ours(kong: Kong, listing: str, alive: Sequence[str], made: Sequence[Model], gateway: str) -> None:
+def _ours(kong: Kong, listing: str, alive: Sequence[str], made: Sequence[Model], pairs: Mapping[str, str]) -> None:
     """The list of models and the answer to browsers are made by every build: what says the same as that was read."""
     names = [n for m in made for n in (m.body["name"], *_list(m.body.get("aliases")))]
     if listing:
@@ -144,15 +148,28 @@ def _ours(kong: Kong, listing: str, alive: Sequence[str], made: Sequence[Model],
         _made_route(kong, key, ["OPTIONS"])
 
 
-def _route_names(kong: Kong, made: Sequence[Model], listing: str, gateway: str, names: Sequence[str]) -> None:
-    why = "routes are called after the gateway and the model"
+def _route_names(
+    kong: Kong, made: Sequence[Model], pairs: Mapping[str, str], listing: str, gateway: str, names: Sequence[str]
+) -> None:
+    """Names that a build gives anyway need no word."""
     short = slugs(names)
     for model in made:
-        kong.routes[model.route].node.usual("name", f"{gateway}-{short[model.name]}", why=why, code="AIG8104")
+        _called(kong, model.route, re.escape(f"{gateway}-{short[model.name]}"))
+        for second in (s for s, first in pairs.items() if first == model.route):
+            models.quiet(kong.routes[second].node)
+            _called(kong, second, re.escape(f"{gateway}-{short[model.name]}-messages") + "(-[0-9]+)?")
     for key, route in kong.routes.items():
-        ends = ("models", "models-list", "v1") if key == listing else ("preflight", "preflights", "options")
-        if key == listing or route.node.raw("methods") == ["OPTIONS"]:
-            route.node.usual("name", *(f"{gateway}-{end}" for end in ends), why=why, code="AIG8104")
+        if key == listing:
+            _called(kong, key, re.escape(gateway) + "-models(-list)?(-[0-9]+)?")
+        elif route.node.raw("methods") == ["OPTIONS"]:
+            _called(kong, key, re.escape(gateway) + "-preflights?(-[0-9]+)?")
+
+
+def _called(kong: Kong, route: str, name: str) -> None:
+    node = kong.routes[route].node
+    own = node.raw("name")
+    usual = own if isinstance(own, str) and re.fullmatch(name, own) else None
+    node.usual("name", usual, why="routes are called after the gateway and the model", code="AIG8104")
 
 
 def _made_route(kong: Kong, key: str, methods: list[Json]) -> None:

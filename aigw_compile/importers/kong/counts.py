@@ -53,6 +53,12 @@ class Counts:
 
     def _by(self, instance: Instance, identifier: str, header: str, at: Node, key: str) -> set[str] | None:
         """What has a counter of its own. "service" is nothing: the place of the instance counts."""
+        several = instance.config.texts("compound_identifier") if key == "identifier" else []
+        if several:
+            if identifier != several[0]:
+                at.record.tell("AIG8104", "`compound_identifier` says what is counted by", at.place(key))
+            parts = [self._by(instance, one, header, at, key + "s") for one in several]
+            return set().union(*(p for p in parts if p)) if all(p is not None for p in parts) else None
         by: set[str] = {"model"} if instance.scope.route else set()
         if identifier in ("service", "route", ""):
             namespace = instance.config.raw("namespace")
@@ -212,6 +218,9 @@ class Counts:
         config.usual("error_message", "API rate limit exceeded", why="the gateway words its own answer", code="AIG8104")
         config.usual("hide_client_headers", False, why="the gateway shows what is left")
         config.usual("retry_after_jitter_max", 0)
+        config.usual(
+            "decrease_by_fractions_in_redis", True, why="money is counted in parts of a dollar", code="AIG8104"
+        )
         config.usual("sync_rate", 0, -1, why="counters are always looked up where they are kept", code="AIG8104")
         config.usual("dictionary_name", "kong_rate_limiting_counters", code="AIG8104")
         if isinstance(config.raw("namespace"), str):
@@ -260,8 +269,8 @@ class Counts:
             tls: dict[str, Json] = {}
             if name := redis.text("server_name"):
                 tls["serverName"] = name
-            redis.usual("ssl_verify", True, why="the certificate of Redis is always checked")
             one["tls"] = tls
+        redis.usual("ssl_verify", "tls" in one, why="the certificate of Redis is always checked", code="AIG8106")
         redis.usual("timeout", 2000, code="AIG8104")
         key = repr(one)
         held = self.stores.setdefault(key, {"redis": one, "onFailure": "closed" if closed else "open"})

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Json, Pointer
-from aigw_compile.importers.kong import paths, targets
+from aigw_compile.importers.kong import doubles, paths, targets
 from aigw_compile.importers.kong.secrets import Keeper
 from aigw_compile.importers.kong.shape import Instance, Kong, running
 from aigw_compile.importers.record import Node, Record
@@ -66,7 +66,10 @@ def models(
     """Return a model for each route, or several where targets have aliases. `listed`: the names that a list of models has."""
     made: list[Model] = []
     taken: set[str] = set()
+    twins = doubles.twins(kong, routes)
     for key, proxy in routes.items():
+        if key in twins:
+            continue
         found = _targets(kong, keeper, key, proxy)
         pools: dict[str, list[tuple[targets.Target, dict[str, Json]]]] = {}
         for one in found:
@@ -75,7 +78,7 @@ def models(
             at = proxy.config.place("targets")
             kong.record.note("AIG8109", "targets with an alias of their own became a model for each alias", at)
         for alias, pool in pools.items():
-            body = _called(kong, key, pool[0][0], alias, bases, listed, taken, len(routes) == 1)
+            body = _called(kong, key, pool[0][0], alias, bases, listed, taken, len(routes) - len(twins) == 1)
             taken |= {str(body["name"]), *(str(a) for a in _list(body.get("aliases")))}
             door = pool[0][0].door
             if door != "chat":

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-CHAT, EMBEDDINGS, MODELS = "/v1/chat/completions", "/v1/embeddings", "/v1/models"
+CHAT, MESSAGES, EMBEDDINGS = "/v1/chat/completions", "/v1/messages", "/v1/embeddings"
+MODELS = "/v1/models"
 
 
 class Path(NamedTuple):
@@ -45,7 +46,7 @@ def called(paths: Sequence[str], bases: Sequence[str]) -> Called:
     found = [plain(p) for p in paths]
     texts = []
     for path in found:
-        door = next((d for d in (CHAT, EMBEDDINGS) if path and path.text.endswith(d)), "")
+        door = next((d for d in (CHAT, MESSAGES, EMBEDDINGS) if path and path.text.endswith(d)), "")
         if path is None or not door:
             return Called((), (), False)
         texts.append(path.text.removesuffix(door))

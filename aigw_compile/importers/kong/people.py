@@ -163,6 +163,12 @@ def _tokens(kong: Kong, one: Instance, auth: dict[str, Json], gateway: str) -> N
     if audiences := config.texts("audience_required"):
         found["audiences"] = [*audiences]
     keys = config.text("jwks_endpoint")
+    others = config.texts("extra_jwks_uris")
+    if not keys and others:
+        keys = others[0]
+        config.usual("using_pseudo_issuer", True, why="keys come from `jwksUri` alone")
+        if others[1:]:
+            config.record.tell("AIG8103", "one address has the keys of an issuer", config.place("extra_jwks_uris"))
     if not keys:
         keys = f"{issuer.rstrip('/')}/.well-known/jwks.json"
         config.record.note(
