@@ -29,12 +29,15 @@ def shared() -> Path | None:
 
 
 def every_choice(*targets: str) -> Iterator[TargetChoice]:
-    """Every target (or those named) in every profile with every combination of its options."""
+    """Every target (or those named) in every profile, and its default profile with every combination of its options."""
     for name in targets or TARGETS:
         m = manifest(name)
-        keys = list(m.options)
+        keys = [key for key, option in m.options.items() if option.values]
         for profile in m.profiles:
-            for values in itertools.product(*(m.options[k].values for k in keys)):
+            every = profile == m.default_profile
+            for values in itertools.product(
+                *(o.values if every else (o.default,) for o in map(m.options.get, keys) if o)
+            ):
                 yield TargetChoice(name, profile, dict(zip(keys, values, strict=True)))
 
 

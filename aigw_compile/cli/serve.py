@@ -20,6 +20,8 @@ from aigw_compile.document import text_of
 from aigw_compile.mask import Veil
 from aigw_compile.project import TargetChoice
 
+PROXY = "proxy.json"
+
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), default=Path("."))
@@ -33,7 +35,7 @@ from aigw_compile.project import TargetChoice
 def command(
     path: Path, gateway: str | None, frozen: bool, mock_providers: bool, address: str | None, port: int | None
 ) -> None:
-    """Run the reference proxy on PATH: a spec, a folder with one, or a compiled proxy.json.
+    """Run the reference proxy on PATH: a spec, a folder with one, a compiled proxy.json or the output folder with it.
 
     With --mock-providers every provider is played by the proxy itself, every secret is made up, and what to call with
     is printed: keys, logins (user:password) and tokens; listeners speak plain HTTP then. A message that holds
@@ -47,6 +49,8 @@ def command(
         wanted = 'the reference proxy needs the extra "proxy": pip install "aigw-compile[proxy]"'
         raise click.ClickException(f"{wanted} ({missing})") from None
     (path,) = common.existing([path])
+    if (path / write.SPEC).is_file() and (path / PROXY).is_file():
+        path /= PROXY
     made = path.name.endswith(".json")
     text, hides = (path.read_bytes(), write.veil_of(path.parent)) if made else _compiled(path, gateway, frozen)
     try:
@@ -87,7 +91,7 @@ def _compiled(path: Path, gateway: str | None, frozen: bool) -> tuple[bytes, Vei
     code = common.show(told, opened.shown_from, "text", (), hidden=hidden) if told else 0
     if code or not documents:
         raise click.exceptions.Exit(code or 1)
-    (proxy,) = [d for d in documents if d.filename == "proxy.json"]
+    (proxy,) = [d for d in documents if d.filename == PROXY]
     return text_of(proxy).encode(), one.source.veil
 
 
@@ -115,6 +119,8 @@ def _ready(hides: Veil, state: dict[str, Any]) -> None:
     for kind in ("key", "login", "token"):
         for whose, text in state.get(f"{kind}s", {}).items():
             click.echo(f"{kind} of {hides.text(whose)}: {text}")
+    for header, text in state.get("front", {}).items():
+        click.echo(f"header of the front: {header}: {text}")
     for name in state.get("plain", ()):
         click.echo(
             f"listener {hides.text(name)} speaks plain HTTP: with made-up secrets it has no certificate", err=True
