@@ -153,7 +153,7 @@ def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = ()
     from aigw_compile.emitters import emitter
     from aigw_compile.plan import plan
     from aigw_compile.target import facts
-    from aigw_compile.verify import verify, verify_native
+    from aigw_compile.verify import judged, verify, verify_native
 
     assert checked.gateway is not None
     target = facts(choice.name, choice.profile, choice.options)
@@ -164,10 +164,12 @@ def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = ()
     made = [(part.target, emitter(part.target)(part.gateway, decided)) for part in split(checked.gateway, decided)]
     documents = tuple(document for _, mine in made for document in mine)
     hides = checked.source.veil
-    wrong = [found for target_, mine in made for found in verify(target_, mine, hides)]
+    wrong = [*judged(target, made[0][1], checked.source.data, hides)]  # the target's own part comes first
+    if not wrong:
+        wrong = [found for name, mine in made for found in verify(name, mine, hides)]
     if native and not wrong:
         wrong = [*verify_native(choice.name, documents, hides)]
-    findings += (d._replace(message=hides.text(d.message), span=checked.source.span(())) for d in wrong)
+    findings += (checked.source.locate(d._replace(message=hides.text(d.message))) for d in wrong)
     return Build(target, decided, () if failed(wrong) else documents, tuple(findings))
 
 

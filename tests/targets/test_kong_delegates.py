@@ -176,6 +176,13 @@ def test_every_door_has_its_route() -> None:
     assert {(method, path) for method, path in behind.DOORS.values()} == {(d.method, p) for p, d in DOORS.items()}
 
 
+def test_texts_that_kong_would_read_are_the_proxys() -> None:
+    """A prompt may look like a template or a reference of Kong: Kong does not see it."""
+    text = DESK.replace("content: Be kind.", 'content: "Say {vault://env/key}, ${{ env }} and $(headers.x)."')
+    assert "{vault://env/key}" in json.dumps(outputs(text)["proxy.json"])
+    assert "headers.x" not in json.dumps(outputs(text)["kong.yml"])
+
+
 def test_the_credential_is_one() -> None:
     found = outputs(DESK)
     asked = found["secrets.json"]["secrets"]["front"]["ref"]
