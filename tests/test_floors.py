@@ -20,7 +20,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"ir", "source", "document"}),
     frozenset({"policies", "target", "project"}),
     frozenset({"plan", "plugins", "rules", "validate", "lower", "prune", "secretfiles"}),
-    frozenset({"meaning", "kongblocks", "resolve"}),
+    frozenset({"meaning", "kongblocks", "resolve", "delegate"}),
     frozenset({"diff", "reuse", "view"}),
     frozenset({"emitters", "render", "verify", "write", "reading", "approvals"}),
     frozenset({"compiler"}),
