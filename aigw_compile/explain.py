@@ -8,7 +8,7 @@ from functools import cache
 from textwrap import fill
 from typing import Any
 
-from aigw_compile import approvals, diff, importers, reading, resolve, validate, verify
+from aigw_compile import approvals, delegate, diff, importers, reading, resolve, validate, verify
 from aigw_compile import source as reader
 from aigw_compile.compiler import Build, Checked
 from aigw_compile.diagnostic import Json, Pointer, Span, named, nearest, value_at
@@ -45,6 +45,7 @@ def codes() -> Mapping[str, tuple[str, str, str]]:
         verify.CODES,
         importers.CODES,
         PLAN_CODES,
+        delegate.CODES,
     ):
         table.update(own)
     for rule in RULES:
