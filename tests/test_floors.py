@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"plan", "rules", "validate", "lower", "prune", "secretfiles"}),
     frozenset({"meaning", "kongblocks", "resolve"}),
     frozenset({"diff", "reuse", "view"}),
-    frozenset({"emitters", "render", "verify", "write", "reading"}),
+    frozenset({"emitters", "render", "verify", "write", "reading", "live"}),
     frozenset({"compiler"}),
     frozenset({"comparing", "explain", "pinning"}),
     frozenset({"cli"}),

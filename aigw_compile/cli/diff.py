@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
-from aigw_compile import comparing, compiler
+from aigw_compile import comparing, compiler, live
 from aigw_compile.cli import common
+from aigw_compile.diagnostic import Diagnostic
 from aigw_compile.diff import diff as compare
+from aigw_compile.mask import scrub
 from aigw_compile.project import TargetChoice
 from aigw_compile.render.changes import FORMATS, text
 
@@ -28,6 +30,14 @@ def command(**asked: Any) -> None:
 
     A side is a spec, a folder with specs, a folder with outputs, or git:REV. BASE is the project's `diff.against` if
     absent, HEAD the specs as they are now. `--frozen` is asked of HEAD alone.
+
+    \b
+    A side may also be what a Kong holds, which is only read:
+      kong:URL     the Admin API, such as kong:https://kong.internal:8444/WORKSPACE;
+                   KONG_ADMIN_TOKEN and KONG_ADMIN_CA are taken from the environment
+      FILE         a kong.yml, or what `deck gateway dump` wrote
+
+    Compared is what carries the tags of a gateway. Such a change has no class, so any class of --fail-on fails for it.
     """
     try:
         _run(**asked)
@@ -45,7 +55,9 @@ def _run(
     fail_on: str | None,
 ) -> None:
     failing = comparing.classes_of(fail_on)
-    paths = [Path(x) for x in (head, base) if x and not x.startswith("git:") and Path(x).exists()] or [Path(".")]
+    kongs = {side: comparing.kong_of(side) for side in (base, head) if side}
+    paths = [Path(x) for x in (head, base) if x and not kongs[x] and not x.startswith("git:") and Path(x).exists()]
+    paths = paths or [Path(".")]
     opened = compiler.open_project(paths[:1])
     project = opened.project
     base = base or project.diff_against
@@ -54,11 +66,18 @@ def _run(
             "compare with what? `aigw-compile diff git:origin/main`, or diff.against in aigw-compile.yaml"
         )
     wanted = compiler.choices(project, targets)
+    if base not in kongs:
+        kongs[base] = comparing.kong_of(base)
+    if any(kongs.values()):
+        wanted = (next((c for c in wanted if c.name == live.TARGET), TargetChoice(live.TARGET, "", {})),)
+    new: comparing.Sides | live.Kong
     if head:
-        new = comparing.side_of(head, project, wanted, frozen=frozen)
+        new = kongs[head] or comparing.side_of(head, project, wanted, frozen=frozen)
     else:
         new = comparing.current([Path(".")], wanted, project, frozen=frozen)
-    old = comparing.side_of(base, project, wanted)
+    old = kongs[base] or comparing.side_of(base, project, wanted)
+    if isinstance(old, live.Kong) or isinstance(new, live.Kong):
+        _show_drifts(old, new, wanted[0], format_, exit_code, failing or project.diff_fail_on)
     changed = failed = 0
     for name in [*new.gateways, *(n for n in old.gateways if n not in new.gateways)]:
         if name not in new.gateways:
@@ -75,4 +94,25 @@ def _run(
                 click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")
         changed += not found.empty
         failed += found.count(failing or project.diff_fail_on)
+    raise click.exceptions.Exit(1 if failed else 2 if exit_code and changed else 0)
+
+
+def _show_drifts(
+    old: comparing.Sides | live.Kong,
+    new: comparing.Sides | live.Kong,
+    choice: TargetChoice,
+    format_: str,
+    exit_code: bool,
+    failing: Sequence[str],
+) -> NoReturn:
+    changed = failed = 0
+    said: list[Diagnostic] = [d for side in (old, new) if isinstance(side, live.Kong) for d in side.findings]
+    for one in comparing.drifts(old, new, choice):
+        click.echo(FORMATS[format_](one.diff, one.places), nl=False)
+        said += one.findings
+        changed += len(one.diff.changes)
+        failed += one.diff.failing(failing)
+    for finding in dict.fromkeys(said):
+        hint = f" ({finding.hint})" if finding.hint else ""
+        click.echo(scrub(f"{finding.severity.name.lower()} {finding.code} {finding.message}{hint}"), err=True)
     raise click.exceptions.Exit(1 if failed else 2 if exit_code and changed else 0)

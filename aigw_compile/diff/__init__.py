@@ -5,11 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aigw_compile.diff.meaning import meaning
-from aigw_compile.diff.outputs import explained
+from aigw_compile.diff.outputs import Origins, differences, explained, hides, short
 from aigw_compile.diff.types import CLASSES, CODES, Change, Diff, Side, TargetChange
 from aigw_compile.target import TargetFacts
 
-__all__ = ["CLASSES", "CODES", "Change", "Diff", "Side", "TargetChange", "diff", "meaning"]
+__all__ = [
+    "CLASSES",
+    "CODES",
+    "Change",
+    "Diff",
+    "Origins",
+    "Side",
+    "TargetChange",
+    "diff",
+    "differences",
+    "hides",
+    "meaning",
+    "short",
+]
 
 
 def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted: Sequence[str] = ()) -> Diff:

@@ -1,0 +1,244 @@
+"""Laws of a diff with a Kong: one that holds what a spec says differs in nothing, and one change shows once, at its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from aigw_compile import compiler, live, secretfiles
+from aigw_compile.document import text_of
+from aigw_compile.live import admin as reader
+from aigw_compile.live.compare import Drift
+from aigw_compile.target import facts
+from tests import support
+from tests.targets import kong_admin, kong_specs
+from tests.targets.kong_admin import Admin, Rows
+from tests.targets.kong_specs import CHOICES, SPECS
+
+GATEWAYS = {**SPECS, **support.specs()}
+PUBLISHED = {"oss-3.9": "3.9", "enterprise-3.15": "3.15"}
+"""Profiles whose plugins' schemas are published, and so are the defaults that a stand-in shows."""
+SAYS = {"oss-3.9": {}, "enterprise-3.15": {"version": "3.15.0.0", "edition": "enterprise"}}
+
+
+class Inside:
+    """Asks a stand-in without a network."""
+
+    MOST_PAGES = 10_000
+
+    def __init__(self, admin: Admin) -> None:
+        self.admin = admin
+
+    def get(self, url: str, shown: str, *, missing: bool = False) -> Any:
+        split = urlsplit(url)
+        status, _, body = self.admin.answer("GET", f"{split.path}?{split.query}", None)
+        assert status in (200, 404)
+        return json.loads(body) if status == 200 else None
+
+
+class Case:
+    """A spec, compiled, and the rows of a Kong that holds it."""
+
+    def __init__(self, name: str, profile: str, folder: Path) -> None:
+        self.checked = compiler.check_text(GATEWAYS[name])
+        self.name, self.profile, self.folder = self.checked.name, profile, folder
+        self.built = support.build_all_accepted(self.checked, CHOICES[profile])
+        for document in self.built.documents:
+            (folder / document.filename).write_text(text_of(document), "utf-8")
+        secretfiles.write(folder, secretfiles.placeholders(secretfiles.read(folder)))
+        rendered = folder / "kong.rendered.yml"
+        self.file = rendered if rendered.exists() else folder / "kong.yml"
+        self.spec = live.documents(self.name, {d.filename: d.body for d in self.built.documents})
+
+    def rows(self, seed: int = 0) -> Rows:
+        shared = support.shared()
+        if not shared:
+            pytest.skip("needs the shared folder")
+        schemas = kong_admin.published(shared, PUBLISHED[self.profile])
+        return kong_admin.rows_of(self.body(), schemas, seed, self.profile != "oss-3.9")
+
+    def body(self) -> Any:
+        return yaml.safe_load(self.file.read_text("utf-8"))
+
+    def running(self, rows: Rows, size: int = 1000) -> live.Kong:
+        return reader.read(
+            Inside(Admin(rows, size, **SAYS.get(self.profile, {}))), "http://kong", "", "kong:http://kong"
+        )
+
+    def drift(self, kong: live.Kong) -> Drift:
+        return live.compare(kong, self.spec, self.name, facts("kong", self.profile))
+
+
+def said(drift: Drift) -> list[str]:
+    return [change.sentence for change in drift.diff.changes]
+
+
+CASES = [pytest.param(name, profile, id=f"{name}-{profile}") for name in GATEWAYS for profile in PUBLISHED]
+
+
+# --- laws
+
+
+@pytest.mark.parametrize(("name", "profile"), CASES)
+def test_a_kong_that_holds_what_the_spec_says(name: str, profile: str, tmp_path: Path) -> None:
+    """Random ids, times, order and page sizes, defaults filled in as published; strangers beside."""
+    case = Case(name, profile, tmp_path)
+    for seed, size in ((1, 3), (2, 1000)):
+        rows = case.rows(seed)
+        number = kong_admin.strangers(rows, seed)
+        drift = case.drift(case.running(rows, size))
+        assert said(drift) == []
+        assert drift.findings == ()
+        assert drift.diff.compared == sum(map(len, rows.values())) - number - len(rows["members"])
+        assert f"{number} entities without our tags were left alone" in " ".join(drift.diff.notes)
+
+
+@pytest.mark.parametrize(("name", "profile"), CASES)
+def test_a_dump_that_holds_what_the_spec_says(name: str, profile: str, tmp_path: Path) -> None:
+    case = Case(name, profile, tmp_path)
+    rows = case.rows(3)
+    kong_admin.strangers(rows, 1)
+    body = kong_admin.dumped(rows)
+    for file, text in (("dump.yaml", yaml.safe_dump(body)), ("dump.json", json.dumps(body))):
+        (tmp_path / file).write_text(text)
+        dump = live.file(tmp_path / file)
+        assert dump is not None
+        drift = case.drift(dump)
+        assert said(drift) == []
+        assert said(live.compare(dump, case.running(rows), case.name, facts("kong", profile))) == []
+
+
+@pytest.mark.parametrize("profile", kong_specs.PROFILES)
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_what_was_compiled_is_what_was_compiled(name: str, profile: str, tmp_path: Path) -> None:
+    """As a file, and as a Kong that shows no default at all."""
+    case = Case(name, profile, tmp_path)
+    for path in {case.file, tmp_path / "kong.yml"}:
+        written = live.file(path)
+        assert written is not None
+        assert said(case.drift(written)) == []
+    rows = kong_admin.rows_of(case.body(), {}, 4, profile != "oss-3.9")
+    drift = case.drift(reader.read(Inside(Admin(rows)), "http://kong", "", "kong")._replace(release=None, version=""))
+    assert said(drift) == []
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_kongs_own_ids_and_defaults(name: str, tmp_path: Path) -> None:
+    """What Kong's own schema code makes of the file, as a stand-in shows it."""
+    source, lua, shared = os.environ.get("KONG_SRC"), shutil.which("luajit"), support.shared()
+    if not source or not lua or not shared:
+        pytest.skip("needs luajit, the shared folder, and KONG_SRC with Kong 3.9.3's source")
+    case = Case(name, "oss-3.9", tmp_path)
+    command = [lua, str(shared / "tools/kongcheck/kongcheck.lua"), "--json", "--dump", str(case.file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    held = json.loads(done.stdout)["entities"]
+    rows = {kind: [*held.get(kind, {}).values()] for kind in kong_admin.PATHS if kind != "consumer_groups"}
+    for row in rows["certificates"]:
+        row["snis"] = [s["name"] for s in rows["snis"] if s["certificate"]["id"] == row["id"]]
+    with kong_admin.serving(Admin(rows, 5)) as url:
+        assert said(case.drift(live.running(url, {}))) == []
+
+
+# --- one change shows once
+
+NAMES = {
+    "services": {"name"}, "routes": {"name"}, "plugins": {"name"}, "consumers": {"username"}, "acls": {"group"},
+    "consumer_groups": {"name"}, "upstreams": {"name"}, "targets": {"target"}, "vaults": {"prefix"}, "snis": {"name"},
+    "basicauth_credentials": {"username"},
+}  # fmt: skip
+NOT_TOLD = {
+    "keyauth_credentials": {"key"}, "basicauth_credentials": {"password"}, "consumers": {"type", "username_lower"},
+}  # fmt: skip
+"""What a spec cannot tell, and what only a running Kong has."""
+REFERENCES = {"service", "route", "consumer", "consumer_group", "upstream", "certificate", "client_certificate"}
+RUNTIME = {"id", "created_at", "updated_at"}
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every value of a row; a list of plain values counts as one."""
+    if isinstance(value, dict) and value:
+        for key in value:
+            yield from leaves(value[key], (*path, key))
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, index))
+    else:
+        yield path
+
+
+def another(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, (int, float)):
+        return value + 1
+    if isinstance(value, str):
+        return f"{value}x"
+    if isinstance(value, list):
+        return [*value, "added-by-hand"]
+    return {"by": "hand"} if isinstance(value, dict) else "by-hand"
+
+
+def told_of(kind: str, row: dict[str, Any]) -> Iterator[tuple[str | int, ...]]:
+    """Every field but those that tell an entity, or an item of a list, from the others."""
+    own = {
+        k: v
+        for k, v in row.items()
+        if k not in RUNTIME | REFERENCES | NAMES.get(kind, set()) | NOT_TOLD.get(kind, set())
+    }
+    yield from (
+        path for path in leaves(own) if path[-1] not in ("name", "description") or isinstance(path[-2:][0], str)
+    )
+
+
+def put(row: dict[str, Any], path: tuple[str | int, ...], value: Any) -> None:
+    inner: Any = row
+    for step in path[:-1]:
+        inner = inner[step]
+    inner[path[-1]] = value
+
+
+def at(value: Any, path: tuple[str | int, ...]) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+CHANGED = [
+    ("support-desk", "oss-3.9"),
+    ("support-desk", "enterprise-3.15"),
+    ("edge", "oss-3.9"),
+    ("places", "enterprise-3.15"),
+]
+
+
+@pytest.mark.parametrize(("name", "profile"), CHANGED)
+def test_each_field_that_changes_shows_once_at_its_place(name: str, profile: str, tmp_path: Path) -> None:
+    case = Case(name, profile, tmp_path)
+    rows = case.rows(5)
+    seen: set[tuple[Any, ...]] = set()
+    for kind, listed in rows.items():
+        for row in listed if kind != "members" else ():
+            for path in told_of(kind, row):
+                shape = (kind, row.get("name"), *(s for s in path if isinstance(s, str)), type(at(row, path)))
+                if shape in seen:
+                    continue
+                seen.add(shape)
+                before = at(row, path)
+                put(row, path, another(before))
+                changes = case.drift(case.running(rows)).diff.changes
+                put(row, path, before)
+                assert len(changes) == 1, (shape, [c.sentence for c in changes])
+                place, step = changes[0].place, str(next(s for s in reversed(path) if isinstance(s, str)))
+                assert f".{step}" in place, (shape, place)
+                assert f"{kind}[" in place, (shape, place)
+                assert changes[0].classes == ("unclassified",)
+    assert len(seen) > 60
