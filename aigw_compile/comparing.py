@@ -50,8 +50,10 @@ def side_of(text: str, project: Project, choices: Sequence[TargetChoice], *, fro
             _unpacked(text.removeprefix("git:"), project.root, Path(folder))
             return _built([Path(folder)], choices, project.accepts, frozen)
     path = Path(text)
+    if text.startswith(live.PREFIX) or live.file(path):
+        raise SideError(f"{text}: a Kong is a side of `aigw-compile diff` alone")
     if not path.exists():
-        raise SideError(f"{text} is not there; a side is a spec, a folder, an output folder or git:REV")
+        raise SideError(f"{text} is not there; a side is a spec, a folder, an output folder, git:REV or kong:URL")
     outputs = _outputs(path)
     return outputs if outputs.gateways else _built([path], choices, project.accepts, frozen)
 

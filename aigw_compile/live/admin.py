@@ -44,7 +44,7 @@ ALWAYS = ("services", "routes", "plugins", "consumers")
 
 def running(side: str, environment: Mapping[str, str]) -> Kong:
     """Return what a running Kong holds. Raises LiveError."""
-    from aigw_compile.live.http import Client  # with ssl and urllib.request, for this side alone
+    from aigw_compile.live.http import Client  # with ssl, for this side alone
 
     base, tags, shown = _address(side)
     token = environment.get(TOKEN, "").strip()
@@ -101,9 +101,9 @@ def _address(side: str) -> tuple[str, str, str]:
     asked = parse_qs(url.query)
     if set(asked) - {"tags"}:
         raise LiveError("AIG7110", "kong:URL takes nothing behind `?` but tags", "?tags=managed-by-aigw-compile")
-    if not url.path.isascii() or not host.isprintable() or any(c in url.path for c in " \\"):
-        raise LiveError("AIG7110", "the path of kong:URL is no workspace", hint)
-    host = f"[{host}]" if ":" in host else host.encode("idna", "replace").decode() if not host.isascii() else host
+    if any(not text.isascii() or not text.isprintable() or {" ", "\\"} & {*text} for text in (host, url.path)):
+        raise LiveError("AIG7110", "kong:URL holds letters that no address has", hint)
+    host = f"[{host}]" if ":" in host else host
     base = f"{url.scheme}://{host}{port}{url.path.rstrip('/')}"
     return base, ",".join(asked.get("tags", ())), f"{PREFIX}{base}"
 

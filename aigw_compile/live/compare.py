@@ -247,15 +247,8 @@ def _plural(number: int) -> str:
 def _findings(side: Kong, chosen: Sequence[Entity], gateway: str) -> Iterator[Diagnostic]:
     mine = {e.ident for e in chosen}
     own = {id(e) for e in chosen}
-    hung = (
-        []
-        if side.compiled
-        else [
-            e.label
-            for e in side.entities
-            if id(e) not in own and TAG not in e.tags and any(r in mine for r in e.refs.values())
-        ]
-    )
+    beside = () if side.compiled else (e for e in side.entities if id(e) not in own)
+    hung = [e.label for e in beside if any(ref in mine for ref in e.refs.values())]
     if hung:
         listed = ", ".join(sorted(hung)[:5]) + (f" and {len(hung) - 5} more" if len(hung) > 5 else "")
         verb = "acts" if len(hung) == 1 else "act"

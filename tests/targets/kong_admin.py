@@ -104,6 +104,7 @@ def serving(admin: Admin, context: ssl.SSLContext | None = None) -> Iterator[str
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             admin.headers.append(dict(self.headers.items()))
@@ -121,7 +122,11 @@ def serving(admin: Admin, context: ssl.SSLContext | None = None) -> Iterator[str
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: Any) -> None:
+            """Who goes away while it is answered has had enough."""
+
+    server = Server(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)
