@@ -302,11 +302,6 @@ def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against:
     return Built(diff(old, new, {name: built.target}, accepted), places(one.source, None))
 
 
-def count(built: Built, classes: Sequence[str]) -> int:
-    """How many changes have one of the classes; a first build has none."""
-    return built.diff.count(classes)
-
-
 def findings(built: Built) -> Iterator[Diagnostic]:
     """Yield a warning where an output changed although the spec did not."""
     if built.diff.changes:

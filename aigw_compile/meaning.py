@@ -48,6 +48,13 @@ def tree(document: Json) -> Node:
     return found
 
 
+def written(document: Json) -> Node:
+    """Return a document as it is written: nothing is filled in, so that what normalising does can be shown."""
+    found = _tree(document, field(()) or {}, ())
+    assert isinstance(found, Node)
+    return found
+
+
 def completed(document: Json) -> Json:
     """Fill in what means the same whether it is written or not: defaults that depend on where something stands."""
     if not isinstance(document, dict) or not isinstance(document.get("spec"), dict):
@@ -107,7 +114,10 @@ def _list(value: list[Any], schema: dict[str, Any], at: Pointer) -> Tree:
     kind = schema.get("x-kubernetes-list-type")
     items = follow(schema.get("items", {}))
     if kind == "map":
-        named = {str(item["name"]): _tree(item, items, (*at, i)) for i, item in enumerate(value)}
+        named = {
+            str(item["name"] if "name" in item else target_name(item)): _tree(item, items, (*at, i))
+            for i, item in enumerate(value)
+        }
         return Node("keyed", named, at)
     if kind == "set":
         return Node("set", {str(item): Item(_leaf(item, items), (*at, i)) for i, item in enumerate(value)}, at)

@@ -168,7 +168,7 @@ def facts(name: str, profile: str = "", options: Mapping[str, str] | None = None
     variants = (*(f"{key}={value}" for key, value in chosen.items()), *_profiles(profile, m.raw), "default")
     mine = {path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))}
     own = tuple(
-        Condition(c["if"], c.get("than"), c["feature"], _capability(row))
+        Condition(c["if"], _argument(c.get("than"), variants), c["feature"], _capability(row))
         for c in m.raw.get("conditions", ())
         if (row := _variant({k: v for k, v in c.items() if k not in ("if", "than", "feature")}, variants))
     )
@@ -227,6 +227,13 @@ def _variant(rule: Mapping[str, Any], variants: tuple[str, ...]) -> Mapping[str,
             row: Mapping[str, Any] = rule[variant]
             return row
     return None
+
+
+def _argument(than: Any, variants: tuple[str, ...]) -> Any:
+    """What a predicate is asked with may differ by profile as rows do; then it has a `default`."""
+    if isinstance(than, Mapping) and "default" in than:
+        return next(than[variant] for variant in variants if variant in than)
+    return than
 
 
 def _capability(row: Mapping[str, Any]) -> Capability:

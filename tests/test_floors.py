@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"plan", "rules", "validate", "lower", "prune", "secretfiles"}),
     frozenset({"meaning", "kongblocks", "resolve"}),
     frozenset({"diff", "reuse", "view"}),
-    frozenset({"emitters", "render", "verify", "write", "reading", "live"}),
+    frozenset({"emitters", "render", "verify", "write", "reading", "approvals", "live"}),
     frozenset({"compiler"}),
     frozenset({"comparing", "explain", "pinning"}),
     frozenset({"cli"}),
@@ -33,7 +33,7 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 ASIDE = {"language", "__init__"}
 
 LONGEST = 400
-YAML_ROOMS = {"source", "document", "language"}
+YAML_ROOMS = {"source", "document", "language", "approvals"}
 """Who may touch a YAML library."""
 TO_THE_PROXY = {"emitters/proxy.py", "cli/serve.py", "cli/secrets.py", "secretfiles.py", "verify.py"}
 """Who may import the proxy: to check what was written for it, to run it, and to fetch secrets as it does."""

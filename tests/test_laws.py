@@ -23,6 +23,11 @@ from tests.silence import mutants_of, places, silent, value
 CASES = [
     pytest.param(folder, choice, id=f"{folder.name}-{support.label(choice)}")
     for folder in support.EXAMPLES
+    for choice in support.telling_choices()
+]
+ALL = [
+    pytest.param(folder, choice, id=f"{folder.name}-{support.label(choice)}")
+    for folder in support.EXAMPLES
     for choice in support.every_choice()
 ]
 
@@ -37,7 +42,7 @@ def test_there_are_examples() -> None:
     assert {f.name for f in support.EXAMPLES} >= {"minimal", "support-desk", "local-models"}
 
 
-@pytest.mark.parametrize(("folder", "choice"), CASES)
+@pytest.mark.parametrize(("folder", "choice"), ALL)
 def test_builds_with_all_losses_accepted(folder: Path, choice: TargetChoice) -> None:
     for checked in gateways(folder):
         built = support.build_all_accepted(checked, choice)

@@ -8,6 +8,7 @@ COMMANDS: Mapping[str, str] = {
     "lint": "Check specs; nothing is written.",
     "build": "Compile specs for their targets.",
     "diff": "Say what a change means.",
+    "approve": "Let a change pass until a day.",
     "explain": "Explain a code, a place in a spec, or a line of an output.",
     "targets": "Show what each target can do.",
     "pin": "Write the digests of parts into the specs that refer to them.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 import click
 
 from aigw_compile import comparing, compiler, write
+from aigw_compile.approvals import Approvals, approvals
 from aigw_compile.cli import common
 from aigw_compile.diagnostic import Diagnostic, Severity, failed
 from aigw_compile.document import Document
@@ -32,6 +34,7 @@ from aigw_compile.project import TargetChoice
 @click.option("--map", "with_map", is_flag=True, help="Write OUTPUT.map.json: line of an output -> place in the spec.")
 @click.option("--verify", "verify", type=click.Choice(["schema", "native"]), default="schema", show_default=True)
 @common.frozen_option
+@common.today_option
 @common.report_options
 def command(
     paths: Sequence[Path],
@@ -45,6 +48,7 @@ def command(
     with_map: bool,
     verify: str,
     frozen: bool,
+    today: date,
     format_: str,
     reports: Sequence[str],
     strict: bool,
@@ -57,7 +61,7 @@ def command(
     """
     try:
         failing = comparing.classes_of(fail_on)
-        asked = Asked(targets, output, emit, against, with_diff, failing, with_map, verify == "native", frozen)
+        asked = Asked(targets, output, emit, against, with_diff, failing, with_map, verify == "native", frozen, today)
         results = [_project(opened, asked) for opened in compiler.open_projects(common.existing(paths))]
     except comparing.SideError as wrong:
         raise click.UsageError(str(wrong)) from None
@@ -71,7 +75,7 @@ def command(
     stale = [name for r in results for name in r.stale]
     if failing_changes:
         words = f"{failing_changes} change{'s have' if failing_changes > 1 else ' has'} a class that fails here"
-        click.echo(f"{words}; see diff.md, or `aigw-compile diff`", err=True)
+        click.echo(f"{words}; see diff.md, or `aigw-compile diff`, which says how one is approved", err=True)
     if check_only:
         for name in stale:
             click.echo(f"stale: {name}", err=True)
@@ -94,6 +98,7 @@ class Asked(NamedTuple):
     with_map: bool
     native: bool
     frozen: bool
+    today: date
 
 
 class Result(NamedTuple):
@@ -115,6 +120,8 @@ def _project(opened: compiler.Opened, asked: Asked) -> Result:
     old = comparing.side_of(asked.against, project, wanted) if asked.against else None
     progress = common.Progress(len(checked) * len(wanted))
     folders: dict[Path, Sequence[Document]] = {}
+    approved = approvals(project.root, asked.today) if asked.failing or project.diff_fail_on else Approvals()
+    findings += approved.findings
     every: list[compiler.Build] = []
     stale: list[str] = []
     failing_changes = 0
@@ -133,7 +140,7 @@ def _project(opened: compiler.Opened, asked: Asked) -> Result:
             documents = [*emitted, write.spec_document(one.source.data, one.source.veil.hidden)]
             stale += [f"{there / name}" for name in write.stale(there, documents)]
             changes = comparing.of_build(one, built, there, old)
-            failing_changes += comparing.count(changes, asked.failing or project.diff_fail_on)
+            failing_changes += len(approved.failing(changes.diff, asked.failing or project.diff_fail_on))
             findings += comparing.findings(changes)
             extra = comparing.documents(changes, there) if asked.with_diff else ()
             maps = map(partial(comparing.map_document, one), built.documents) if asked.with_map else ()

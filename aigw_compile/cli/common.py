@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from aigw_compile.approvals import Approvals
 from aigw_compile.cli import showing
 from aigw_compile.cli.showing import Progress, coloured
 from aigw_compile.diagnostic import Diagnostic, Span, did_you_mean
+from aigw_compile.diff import Change, Diff
 from aigw_compile.project import TargetChoice
 from aigw_compile.render import FORMATS
 from aigw_compile.target import TARGETS, manifest
@@ -75,6 +78,28 @@ def target_choice(text: str) -> TargetChoice:
     if profile and profile not in manifest(name).profiles:
         raise click.BadParameter(f'{name} has no profile "{profile}": {did_you_mean(profile, manifest(name).profiles)}')
     return TargetChoice(name, profile, {})
+
+
+def today_option(function: F) -> F:
+    """--today DATE: the one clock there is, for approvals alone."""
+    option = click.option(
+        "--today",
+        type=click.DateTime(["%Y-%m-%d"]),
+        callback=lambda ctx, param, value: value.date() if value else date.today(),
+        help="The day on which approvals are looked at, if not today.",
+    )
+    return option(function)
+
+
+def failing(found: Diff, approved: Approvals, classes: Collection[str]) -> tuple[Change, ...]:
+    """Say which changes fail and how each could be approved; return them."""
+    changes = approved.failing(found, classes)
+    for change in changes:
+        words = f"{found.gateway}: {', '.join(change.classes)}: {change.sentence}"
+        click.echo(
+            f"{words}\n  to let it pass: aigw-compile approve {change.fingerprint} --until DATE --reason TEXT", err=True
+        )
+    return changes
 
 
 def existing(paths: Sequence[Path]) -> tuple[Path, ...]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from aigw_compile import comparing, compiler, live
+from aigw_compile.approvals import Approvals, approvals
 from aigw_compile.cli import common
-from aigw_compile.diagnostic import Diagnostic
 from aigw_compile.diff import diff as compare
+from aigw_compile.diff import normalised
 from aigw_compile.mask import scrub
 from aigw_compile.project import TargetChoice
+from aigw_compile.render import normalised as rendered
 from aigw_compile.render.changes import FORMATS, text
 
 
@@ -25,11 +28,14 @@ from aigw_compile.render.changes import FORMATS, text
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
 @click.option("--exit-code", is_flag=True, help="End with 2 if anything changed.")
 @click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")
+@click.option("--show-normalised", is_flag=True, help="Also list what is written differently and means the same.")
+@common.today_option
 def command(**asked: Any) -> None:
     """Say what changes between BASE and HEAD: in meaning, and in each target's outputs. Nothing is written.
 
     A side is a spec, a folder with specs, a folder with outputs, or git:REV. BASE is the project's `diff.against` if
-    absent, HEAD the specs as they are now. `--frozen` is asked of HEAD alone.
+    absent, HEAD the specs as they are now. `--frozen` is asked of HEAD alone. What aigw-approvals.yaml approves does not
+    count for --fail-on.
 
     \b
     A side may also be what a Kong holds, which is only read:
@@ -53,6 +59,8 @@ def _run(
     format_: str,
     exit_code: bool,
     fail_on: str | None,
+    show_normalised: bool,
+    today: date,
 ) -> None:
     failing = comparing.classes_of(fail_on)
     kongs = {side: comparing.kong_of(side) for side in (base, head) if side}
@@ -75,44 +83,55 @@ def _run(
         new = kongs[head] or comparing.side_of(head, project, wanted, frozen=frozen)
     else:
         new = comparing.current([Path(".")], wanted, project, frozen=frozen)
+    approved = approvals(project.root, today)
+    classes = failing or project.diff_fail_on
+    code = common.show(approved.findings, opened.shown_from, "text", ()) if approved.findings else 0
     old = kongs[base] or comparing.side_of(base, project, wanted)
     if isinstance(old, live.Kong) or isinstance(new, live.Kong):
-        _show_drifts(old, new, wanted[0], format_, exit_code, failing or project.diff_fail_on)
+        drifts = comparing.drifts(old, new, wanted[0])
+        changed, failed = _shown(
+            drifts, [k for k in (old, new) if isinstance(k, live.Kong)], format_, approved, classes
+        )
+        raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
     changed = failed = 0
     for name in [*new.gateways, *(n for n in old.gateways if n not in new.gateways)]:
         if name not in new.gateways:
             click.echo(f"{name}: the whole gateway is gone [breaking]")
-            changed, failed = changed + 1, failed + ("breaking" in (failing or project.diff_fail_on))
+            changed, failed = changed + 1, failed + ("breaking" in classes)
             continue
         side = new.gateways[name]
         found = compare(old.gateways.get(name), side, new.facts)
         where = comparing.places(new.sources.get(name), old.sources.get(name))
         shown = text(found, where, colour=common.coloured()) if format_ == "text" else FORMATS[format_](found, where)
+        before = old.gateways.get(name)
+        if show_normalised and before:
+            same = (*normalised(before.data, side.data, found.changes, (before.veil, side.veil)),)
+            shown = rendered.into(shown, same, format_)
         click.echo(shown, nl=False)
         for target in sorted({*side.documents} ^ {*(old.gateways[name].documents if name in old.gateways else ())}):
             if name in old.gateways and format_ == "text":
                 click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")
         changed += not found.empty
-        failed += found.count(failing or project.diff_fail_on)
-    raise click.exceptions.Exit(1 if failed else 2 if exit_code and changed else 0)
+        failed += len(common.failing(found, approved, classes))
+    raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
 
 
-def _show_drifts(
-    old: comparing.Sides | live.Kong,
-    new: comparing.Sides | live.Kong,
-    choice: TargetChoice,
+def _shown(
+    drifts: Iterable[comparing.Drifting],
+    kongs: Sequence[live.Kong],
     format_: str,
-    exit_code: bool,
-    failing: Sequence[str],
-) -> NoReturn:
+    approved: Approvals,
+    classes: Sequence[str],
+) -> tuple[int, int]:
+    """Print what differs of a Kong, and what is to say of it; return how many changes there are, and how many fail."""
     changed = failed = 0
-    said: list[Diagnostic] = [d for side in (old, new) if isinstance(side, live.Kong) for d in side.findings]
-    for one in comparing.drifts(old, new, choice):
+    said = [finding for kong in kongs for finding in kong.findings]
+    for one in drifts:
         click.echo(FORMATS[format_](one.diff, one.places), nl=False)
         said += one.findings
         changed += len(one.diff.changes)
-        failed += one.diff.failing(failing)
+        failed += len(common.failing(one.diff, approved, classes))
     for finding in dict.fromkeys(said):
         hint = f" ({finding.hint})" if finding.hint else ""
         click.echo(scrub(f"{finding.severity.name.lower()} {finding.code} {finding.message}{hint}"), err=True)
-    raise click.exceptions.Exit(1 if failed else 2 if exit_code and changed else 0)
+    return changed, failed

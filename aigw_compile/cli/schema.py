@@ -17,6 +17,7 @@ SCHEMAS = {
     "project": "project.schema.json",
     "diagnostics": "diagnostics.schema.json",
     "diff": "diff.schema.json",
+    "approvals": "approvals.schema.json",
 }
 
 
@@ -25,7 +26,7 @@ SCHEMAS = {
 @click.option("--for", "part", metavar="PART", help="What those see who refer to PART; WHICH is a path in its project.")
 def command(which: str, part: str | None) -> None:
     """Print the JSON schema of WHICH: spec (an AIGateway), part (an AIGatewayConfig),
-    project (aigw-compile.yaml), diagnostics or diff.
+    project (aigw-compile.yaml), approvals (aigw-approvals.yaml), diagnostics or diff.
 
     For editors: `aigw-compile schema > .aigw.schema.json`, and on top of a spec
     `# yaml-language-server: $schema=.aigw.schema.json`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 
@@ -10,7 +11,7 @@ import click
 from aigw_compile.cli import common
 from aigw_compile.plan import matrix
 from aigw_compile.project import TargetChoice
-from aigw_compile.target import TARGETS, Capability, Condition, Feature, TargetFacts, facts, feature, manifest
+from aigw_compile.target import TARGETS, Capability, Condition, Feature, TargetFacts, facts, feature, manifest, release
 
 
 @click.command()
@@ -21,18 +22,56 @@ from aigw_compile.target import TARGETS, Capability, Condition, Feature, TargetF
 def command(targets: Sequence[TargetChoice], markdown: bool, format_: str, notes: bool) -> None:
     """Show the capability matrix: native, emulated, partial, outside (no place for it) or none, for every feature.
 
-    Every target in every profile, or those named with --target.
+    Every target, or those named with --target. Of profiles that are versions of one thing the tables show the first and
+    the last, with a list of what changes between; `--format json` has all.
     """
-    chosen = [facts(t.name, t.profile, t.options) for t in targets] or [
-        facts(name, profile) for name in TARGETS for profile in manifest(name).profiles
-    ]
+    every = [facts(name, profile) for name in TARGETS for profile in manifest(name).profiles]
+    chosen = [facts(t.name, t.profile, t.options) for t in targets] or (every if format_ == "json" else _ends(every))
+    steps = [] if targets else _steps(every)
     rows = list(matrix(chosen))
     if format_ == "json":
         click.echo(json.dumps(_json(chosen, rows), indent=1, ensure_ascii=False))
     elif markdown:
-        click.echo(_markdown(chosen, rows), nl=False)
+        click.echo(_markdown(chosen, rows, steps), nl=False)
     else:
-        click.echo(_text(chosen, rows, notes), nl=False)
+        click.echo(_text(chosen, rows, notes, steps), nl=False)
+
+
+Step = tuple[TargetFacts, TargetFacts]
+"""A profile, and the next version of the same thing."""
+
+
+def _ends(every: Sequence[TargetFacts]) -> list[TargetFacts]:
+    """Leave out the versions between the first and the last of one thing."""
+    older, newer = ({id(step[side]) for step in _steps(every)} for side in (0, 1))
+    return [t for t in every if not (id(t) in older and id(t) in newer)]
+
+
+def _steps(every: Sequence[TargetFacts]) -> list[Step]:
+    families: dict[tuple[str, str], list[TargetFacts]] = {}
+    for one in every:
+        families.setdefault((one.name, release(one.profile).family), []).append(one)
+    return [step for found in families.values() for step in itertools.pairwise(found)]
+
+
+def _changes(step: Step) -> list[str]:
+    """What a version does otherwise than the one before, a line each."""
+    older, newer = step
+    lines = [
+        f"`{path}`: {_said(older.rows[path])} -> {_said(row)}"
+        for path, row in newer.rows.items()
+        if path in older.rows and _said(older.rows[path]) != _said(row)
+    ]
+    before, after = ({(c.feature, c.when): c for c in t.conditions} for t in step)
+    for key in {**before, **after}:
+        was, is_ = (_said(found[key].capability) if key in found else "native" for found in (before, after))
+        if was != is_:
+            lines.append(f"`{key[0]}` with {key[1].replace('-', ' ')}: {was} -> {is_}")
+    return lines
+
+
+def _said(cell: Capability) -> str:
+    return cell.support.value + (f" ({cell.note})" if cell.note else "")
 
 
 def _label(t: TargetFacts) -> str:
@@ -62,7 +101,7 @@ def _notes(target: TargetFacts, found: Feature, cell: Capability) -> list[str]:
     notes = [_note("", cell)] if cell.note else []
     notes += [_note(f"{path} {c.support.value}: ", c) for path, c in _finer(target, found) if c.note]
     for c in _conditions(target, found):
-        than = f" {c.argument}" if c.argument is not None else ""
+        than = f" {c.argument}" if isinstance(c.argument, (str, int, float, list)) else ""
         notes.append(_note(f"with {c.when.replace('-', ' ')}{than} {c.capability.support.value}: ", c.capability))
     return notes
 
@@ -71,7 +110,7 @@ def _note(lead: str, cell: Capability) -> str:
     return f"{lead}{cell.note}" + (f" (nearest: {cell.nearest})" if cell.nearest else "")
 
 
-def _text(chosen: Sequence[TargetFacts], rows: Rows, notes: bool) -> str:
+def _text(chosen: Sequence[TargetFacts], rows: Rows, notes: bool, steps: Sequence[Step]) -> str:
     labels = [_label(t) for t in chosen]
     wide = max(len(f.path) for f, _ in rows)
     widths = [max(len(label), len("emulated*")) for label in labels]
@@ -84,23 +123,33 @@ def _text(chosen: Sequence[TargetFacts], rows: Rows, notes: bool) -> str:
         for target, cell in zip(chosen, cells, strict=True) if notes else ():
             lines += [f"         {_label(target)}: {note}" for note in _notes(target, found, cell)]
     lines += ["", "* another answer for some parts, values or gateways; --notes says for which"]
+    for step in steps if notes else ():
+        lines += [f"{_label(step[1])}: {line}" for line in _changes(step)]
     return "\n".join(lines) + "\n"
 
 
-def _markdown(chosen: Sequence[TargetFacts], rows: Rows) -> str:
+def _markdown(chosen: Sequence[TargetFacts], rows: Rows, steps: Sequence[Step]) -> str:
+    """The table, what each version changes, and the notes; what is said of several targets is said once."""
     head = ["code", "feature", *(_label(t) for t in chosen)]
     lines = [_row(head), _row(["---"] * len(head))]
-    notes: list[str] = []
+    notes: dict[tuple[str, str], tuple[int, list[str]]] = {}
     for found, cells in rows:
         marks = []
         for target, cell in zip(chosen, cells, strict=True):
             numbers = []
             for note in _notes(target, found, cell):
-                notes.append(f"{len(notes) + 1}. {_label(target)}, `{found.path}`: {note}")
-                numbers.append(f" [{len(notes)}]")
+                number, labels = notes.setdefault((found.path, note), (len(notes) + 1, []))
+                labels.append(_label(target))
+                numbers.append(f" [{number}]")
             marks.append(_mark(target, found, cell) + "".join(numbers))
         lines.append(_row([found.code, f"`{found.path}`", *marks]))
-    return "\n".join([*lines, "", *notes, ""])
+    changed = [(step[1], differs) for step in steps if (differs := _changes(step))]
+    if changed:
+        lines += ["", "## What each version changes"]
+    for newer, what in changed:
+        lines += ["", f"{_label(newer)}:", "", *(f"- {line}" for line in what)]
+    said = [f"{number}. {', '.join(labels)}, `{path}`: {note}" for (path, note), (number, labels) in notes.items()]
+    return "\n".join([*lines, "", "## Notes", "", *said, ""])
 
 
 def _row(cells: Sequence[str]) -> str:

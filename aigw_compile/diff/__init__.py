@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aigw_compile.diff.meaning import meaning
+from aigw_compile.diff.normalised import Same, normalised
 from aigw_compile.diff.outputs import Origins, differences, explained, hides, short
 from aigw_compile.diff.types import CLASSES, CODES, Change, Diff, Side, TargetChange
 from aigw_compile.target import TargetFacts
@@ -15,12 +16,14 @@ __all__ = [
     "Change",
     "Diff",
     "Origins",
+    "Same",
     "Side",
     "TargetChange",
     "diff",
     "differences",
     "hides",
     "meaning",
+    "normalised",
     "short",
 ]
 

@@ -113,7 +113,7 @@ class Diff(NamedTuple):
         wanted = set(classes)
         return sum(1 for c in self.changes if wanted & set(c.classes))
 
-    def failing(self, classes: Iterable[str]) -> int:
-        """How many changes have one of these classes, or could: without a spec on both sides nobody knows what one means."""
-        wanted = set(classes)
-        return self.count({*wanted, "unclassified"} if wanted and self.compared is not None else wanted)
+    def wanted(self, classes: Iterable[str]) -> frozenset[str]:
+        """The classes that fail, if any do: without a spec on both sides what a change means is not known, and it may be one."""
+        wanted = frozenset(classes)
+        return wanted | {"unclassified"} if wanted and self.compared is not None else wanted

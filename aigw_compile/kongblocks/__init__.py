@@ -75,7 +75,7 @@ class Blocks(NamedTuple):
 
 def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
     """Return the blocks of a gateway. What `plan` says is lost is left out; nothing warns here."""
-    listed = routes.routes(gateway, plan)
+    listed = routes.routes(gateway, plan, edition)
     plugins: list[Plugin] = [
         *doors.authentication(gateway, plan, edition),
         *edge.cors(gateway, plan),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.document import Block, at
@@ -29,7 +30,7 @@ def authentication(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Iterato
     makers = {"apiKey": _keys, "basic": _passwords, "jwt": _tokens}
     fallback = nobody(gateway) if len(doors) > 1 else ""
     for door in doors:
-        name, instance, config = makers[door](gateway, plan)
+        name, instance, config = makers[door](gateway, plan, edition)
         if fallback:
             config["anonymous"] = fallback
         issuers = (
@@ -54,7 +55,7 @@ def nobodies(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Iterator[Bloc
         yield Block(AUTH, {"username": nobody(gateway), "tags": [TAG]})
 
 
-def _keys(gateway: ir.Gateway, plan: Plan) -> tuple[str, str, Block]:
+def _keys(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[str, str, Block]:
     assert gateway.auth
     names = [*gateway.auth.api_key_headers] or ["authorization"]
     fields = {
@@ -68,21 +69,25 @@ def _keys(gateway: ir.Gateway, plan: Plan) -> tuple[str, str, Block]:
     return "key-auth", "keys", Block(gateway.auth.origin, fields)
 
 
-def _passwords(gateway: ir.Gateway, plan: Plan) -> tuple[str, str, Block]:
+def _passwords(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[str, str, Block]:
     return "basic-auth", "passwords", Block((*AUTH, "basic"), {"hide_credentials": True, "realm": gateway.name})
 
 
-def _tokens(gateway: ir.Gateway, plan: Plan) -> tuple[str, str, Block]:
-    """One instance runs, and it believes one issuer."""
+def _tokens(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[str, str, Block]:
+    """One instance runs, and it believes one issuer. Where it takes no address of keys, it is told not to look for any."""
     assert gateway.auth
     issuer = next(j for j in gateway.auth.jwt if not plan.lost(j.origin))
+    keys: dict[str, Any] = {"using_pseudo_issuer": True, "extra_jwks_uris": [issuer.jwks_uri]}
+    named: dict[str, Any] = {"consumer_claim": [issuer.consumer_claim]}
+    if "jwks-endpoint" in edition.has:
+        keys, named = {"jwks_endpoint": issuer.jwks_uri}, {"consumer_claims": [[issuer.consumer_claim]]}
     fields = {
         "issuer": issuer.issuer,
         "issuers_allowed": [issuer.issuer],
-        "jwks_endpoint": issuer.jwks_uri,
+        **keys,
         "auth_methods": ["bearer"],
         "bearer_token_param_type": ["header"],
-        "consumer_claims": [[issuer.consumer_claim]],
+        **named,
         "consumer_by": ["username"],
         "consumer_optional": issuer.unknown_consumer == "accept",
         "credential_claim": [issuer.consumer_claim],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from aigw_compile import ir
@@ -10,9 +10,11 @@ from aigw_compile.diagnostic import Pointer
 from aigw_compile.document import Block, at
 from aigw_compile.kongblocks.edge import host_and_port
 from aigw_compile.kongblocks.edition import Edition
+from aigw_compile.kongblocks.llm import NAMES
 from aigw_compile.kongblocks.plugin import Plugin, make
 from aigw_compile.kongblocks.routes import Route
 from aigw_compile.kongblocks.secrets import reference
+from aigw_compile.kongblocks.upstream import targets
 from aigw_compile.plan import Plan, edges, fits
 from aigw_compile.policies.limits import SECONDS, Limit, LimitStore
 
@@ -41,22 +43,25 @@ class Instance(NamedTuple):
     namespace: str
     held: Held | None
     edition: Edition
+    providers: tuple[str, ...]
+    """What Kong calls the providers whose calls it counts."""
 
     @property
-    def key(self) -> str:
-        """What has a counter of its own, besides the route: consumer, ip, header:NAME, or "" for nothing."""
-        return next((p for p in self.counter if p != "model" and not p.startswith("group:")), "")
+    def by(self) -> list[str]:
+        """What has a counter of its own, besides the route: consumer, ip, header:NAME; nothing where all count as one."""
+        return fits.keys(self.counter)
 
 
 def limits(gateway: ir.Gateway, plan: Plan, edition: Edition, routes: Sequence[Route]) -> Iterator[Plugin]:
     """Yield the limiters of requests, then those of tokens and cost."""
     wide = edition.advanced or len({fits.timing(m) for m in gateway.models}) == 1
     for unit, limiters in (("requests", edition.limiters), ("tokens", edition.token_limiters)):
-        slots = [windows for _, windows in limiters]
-        for held in fits.placed(gateway, unit, slots, edition.shared, wide):
-            kept = tuple(x for x in held.limits if _amounts(plan, x, unit))
+        slots = [slot for _, slot in limiters]
+        for held in fits.placed(gateway, unit, slots, wide):
+            kept = tuple(x for x in held.limits if _amounts(plan, x, held.kinds))
             if kept:
-                yield from _counted(gateway, plan, edition, routes, limiters[held.slot][0], unit, held.counter, kept)
+                one = held._replace(limits=kept)
+                yield from _counted(gateway, plan, edition, routes, limiters[held.slot][0], unit, one)
 
 
 def _held(gateway: ir.Gateway, plan: Plan, scope: ir.Scope) -> Held | None:
@@ -66,8 +71,9 @@ def _held(gateway: ir.Gateway, plan: Plan, scope: ir.Scope) -> Held | None:
     return Held(store, named.origin) if redis and store and named else None
 
 
-def _amounts(plan: Plan, limit: Limit, unit: str) -> dict[str, float]:
-    return {k: v for k, v in fits.amounts(limit, unit).items() if not plan.lost((*limit.origin, k))}
+def _amounts(plan: Plan, limit: Limit, kinds: Collection[str]) -> dict[str, float]:
+    found = {field: n for unit in fits.UNITS for field, n in fits.amounts(limit, unit).items()}
+    return {k: n for k, n in found.items() if fits.kind(limit, k) in kinds and not plan.lost((*limit.origin, k))}
 
 
 def _counted(
@@ -77,24 +83,29 @@ def _counted(
     routes: Sequence[Route],
     plugin: str,
     unit: str,
-    counter: fits.Counter,
-    kept: tuple[Limit, ...],
+    held: fits.Placed,
 ) -> Iterator[Plugin]:
     """The instances of one limiter for one thing that is counted.
 
     An instance at a route counts for that route, one that stands at no route counts over all of them.
     """
+    counter, kept = held.counter, held.limits
     per_model = [r for r in routes if r.model] if "model" in counter else [None]
+    first: dict[str, Route] = {}  # the routes of one model share a counter
+    for one in routes:
+        if one.model:
+            first.setdefault(one.model.name, one)
     stores = {x.origin: _held(gateway, plan, s) for s in ir.scopes(gateway) for x in ir.every(s.policies, Limit)}
 
     def instance(mine: list[Limit], consumer: ir.Consumer | None) -> Plugin:
-        shared = (held for x in mine if (held := stores[x.origin]))
-        return _instance(plan, edition, plugin, unit, counter, mine, where, route, consumer, next(shared, None))
+        store = next((found for x in mine if (found := stores[x.origin])), None)
+        return _instance(plan, edition, plugin, held, mine, models, where, space, route, consumer, store)
 
     for route in per_model:
         models = [route.model] if route and route.model else [*gateway.models]
         base = _applying(gateway, models, None, counter, kept, unit)
         where = route.name if route else gateway.name
+        space = first[route.model.name].name if route and route.model else where
         if base:
             yield instance(base, None)
         if fits.anonymous(gateway):
@@ -131,32 +142,41 @@ def _instance(
     plan: Plan,
     edition: Edition,
     plugin: str,
-    unit: str,
-    counter: fits.Counter,
+    placed: fits.Placed,
     mine: list[Limit],
+    models: Sequence[ir.Model],
     where: str,
+    space: str,
     route: Route | None,
     consumer: ir.Consumer | None,
     held: Held | None,
 ) -> Plugin:
+    """`where` names the instance, `space` the counters: all routes of a model have the same ones."""
     windows: Windows = {}
     places: Places = {}
     tags = []
     for limit in mine:
-        for field, number in _amounts(plan, limit, unit).items():
+        for field, number in _amounts(plan, limit, placed.kinds).items():
             what = STRATEGIES[limit.counted] if field == "tokens" else field
             windows[what, limit.per] = min(number, windows.get((what, limit.per), number))
             places.setdefault((what, limit.per), []).append((*limit.origin, field))
             shown = f"{number:g} dollars" if field == "cost" else f"{number} {field}"
             tags.append((f"{limit.name}: {shown} a {limit.per}", limit.origin))
     short = {"rate-limiting": "requests", "rate-limiting-advanced": "limits"}.get(plugin, "tokens")
-    own = f"{where}-{short}" + (f"-{consumer.name}" if consumer else "")
+    tail = f"-{consumer.name}" if consumer else ""
     # Members of a group share one counter; everything else counts in the namespace of its own instance.
-    shared = [part.removeprefix("group:") for part in counter if part.startswith("group:")]
-    namespace = f"{where}-{short}-group-{shared[0]}" if shared else own
-    made = Instance(mine[0].origin, counter, _ascending(windows), places, namespace, held, edition)
+    shared = [part.removeprefix("group:") for part in placed.counter if part.startswith("group:")]
+    namespace = f"{space}-{short}" + (f"-group-{shared[0]}" if shared else tail)
+    called = {NAMES[t.provider.dialect]: None for m in models for t in targets(m, plan, edition)}
+    providers = tuple(called) or ("openai",)
+    origin = mine[0].origin
+    made = Instance(origin, placed.counter, _ascending(windows), places, namespace, held, edition, providers)
     config = _CONFIG[plugin](made)
-    return make(plugin, own, config, route.name if route else "", consumer.name if consumer else "", tags)
+    if plugin == "ai-rate-limiting-advanced" and route and "token-policies" not in edition.has:
+        config.update(route.format)
+    return make(
+        plugin, f"{where}-{short}{tail}", config, route.name if route else "", consumer.name if consumer else "", tags
+    )
 
 
 def _ascending(windows: Windows) -> Windows:
@@ -169,9 +189,14 @@ def _ascending(windows: Windows) -> Windows:
     }
 
 
-def _counted_by(made: Instance, nothing: str = "service") -> dict[str, str]:
-    kind, _, header = made.key.partition(":")
-    return {"by": kind or nothing, **({"header_name": header} if header else {})}
+def _counted_by(made: Instance, nothing: str = "service") -> dict[str, Any]:
+    """What a limiter counts by; `compound` where it is several things."""
+    kinds = [key.partition(":")[0] for key in made.by]
+    header = next((key.partition(":")[2] for key in made.by if key.startswith("header:")), "")
+    found: dict[str, Any] = {"by": kinds[0] if kinds else nothing}
+    if len(kinds) > 1:
+        found["compound_identifier"] = kinds
+    return {**found, **({"header_name": header} if header else {})}
 
 
 def _rate_limiting(made: Instance) -> Block:
@@ -211,6 +236,35 @@ def _rate_limiting_advanced(made: Instance) -> Block:
 
 
 def _ai_rate_limiting(made: Instance) -> Block:
+    config = _by_policy(made) if "token-policies" in made.edition.has else _by_provider(made)
+    if "token-namespace" in made.edition.has:
+        config["namespace"] = made.namespace
+    for field, value in _strategy(made).items():
+        config[field] = value  # not by update, which would take an At for its value
+    return config
+
+
+def _by_provider(made: Instance) -> Block:
+    """The form before policies: each kind of provider has counters of its own, and all count one kind of tokens."""
+    every = [p for window in made.windows for p in made.places[window]]
+    kinds = {what for what, _ in made.windows}
+    assert len(kinds) == 1, kinds
+    numbers = {
+        "limit": at([*made.windows.values()], *every),
+        "window_size": at([SECONDS[per] for _, per in made.windows], *((*p[:-1], "per") for p in every)),
+    }
+    by = _counted_by(made)
+    fields = {
+        "llm_providers": [Block(made.origin, {"name": name, **numbers}) for name in made.providers],
+        "tokens_count_strategy": at(kinds.pop(), *((*p[:-1], "count") for p in every)),
+        "window_type": "fixed",
+        "identifier": by.pop("by"),
+        **by,
+    }
+    return Block(made.origin, fields)
+
+
+def _by_policy(made: Instance) -> Block:
     """One policy for each instance: what Kong does where several match is not documented."""
     numbers = [
         Block(
@@ -224,14 +278,13 @@ def _ai_rate_limiting(made: Instance) -> Block:
         for (what, per), number in made.windows.items()
     ]
     policy: dict[str, Any] = {"limits": numbers, "window_type": "fixed"}
-    if made.key:
-        kind, _, header = made.key.partition(":")
-        match = {"type": kind, **({"key": header} if header else {}), "partition_by": True}
-        policy = {"match": [match], **policy}
-    config = Block(made.origin, {"policies": [Block(made.origin, policy)], "namespace": made.namespace})
-    for field, value in _strategy(made).items():
-        config[field] = value  # not by update, which would take an At for its value
-    return config
+    matches = []
+    for key in made.by:
+        kind, _, header = key.partition(":")
+        matches.append({"type": kind, **({"key": header} if header else {}), "partition_by": True})
+    if matches:
+        policy = {"match": matches, **policy}
+    return Block(made.origin, {"policies": [Block(made.origin, policy)]})
 
 
 def _strategy(made: Instance) -> dict[str, Any]:
@@ -245,11 +298,11 @@ def _strategy(made: Instance) -> dict[str, Any]:
 def _redis(store: ir.Store, edition: Edition) -> Block:
     place = (*store.origin, "redis")
     host, port = host_and_port(store.address)
-    fields: dict[str, Any] = {"host": host, "port": port, "database": store.database, "ssl": store.tls is not None}
-    if store.tls:
-        fields["ssl_verify"] = True
-        if store.tls.server_name:
-            fields["server_name"] = store.tls.server_name
+    secure = store.tls is not None
+    fields: dict[str, Any] = {"host": host, "port": port, "database": store.database, "ssl": secure}
+    fields["ssl_verify"] = secure  # its default is another one since 3.14
+    if store.tls and store.tls.server_name:
+        fields["server_name"] = store.tls.server_name
     if store.username:
         fields["username"] = store.username
     if store.password:

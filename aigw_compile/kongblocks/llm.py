@@ -15,17 +15,18 @@ from aigw_compile.providers import PROVIDERS
 CHAT, EMBEDDINGS = "llm/v1/chat", "llm/v1/embeddings"
 PASSED = "preserve"
 """The route_type with which ai-proxy sets address and credential, and leaves bodies as they are."""
-_NAMES = {"openai": "openai", "anthropic": "anthropic", "azure-openai": "azure", "gemini": "gemini"}
+NAMES = {"openai": "openai", "anthropic": "anthropic", "azure-openai": "azure", "gemini": "gemini"}
+"""Dialect -> what Kong calls it: a provider of its own, with counters of its own."""
 _DOORS = {CHAT: "/chat/completions", EMBEDDINGS: "/embeddings", PASSED: "/embeddings"}
 _COSTS = (("input", "input_cost"), ("output", "output_cost"))
 _CACHE_COSTS = (("cache_read", "cache_read_cost"), ("cache_write", "cache_write_cost"))
 
 
 def route_type(model: ir.Model, edition: Edition) -> str:
-    """Return what Kong calls the door of a model. The open-source edition knows no embeddings, and passes them on."""
+    """Return what Kong calls the door of a model. What knows no embeddings passes them on."""
     if not sending.embeds(model):
         return CHAT
-    return EMBEDDINGS if edition.advanced else PASSED
+    return EMBEDDINGS if "embeddings" in edition.has else PASSED
 
 
 def llm(gateway: ir.Gateway, plan: Plan, target: ir.Target, edition: Edition, kind: str = CHAT) -> Block:
@@ -72,7 +73,7 @@ def _auth(plan: Plan, provider: ir.Provider, edition: Edition) -> Block | None:
 
 def _model(plan: Plan, target: ir.Target, edition: Edition, kind: str) -> Block:
     provider = target.provider
-    block = Block(target.origin, {"provider": at(_NAMES[provider.dialect], provider.origin)})
+    block = Block(target.origin, {"provider": at(NAMES[provider.dialect], provider.origin)})
     if target.model != "*":
         block["name"] = at(target.model, (*target.origin, "model"))
     options = _options(plan, target, edition, kind)
@@ -101,7 +102,7 @@ def _options(plan: Plan, target: ir.Target, edition: Edition, kind: str) -> Bloc
         if sending.is_option(target, name, value) and not plan.lost(place):
             options[name] = at(value, place)
     price = target.price
-    for field, name in (*_COSTS, *(_CACHE_COSTS if edition.advanced else ())) if price else ():
+    for field, name in (*_COSTS, *(_CACHE_COSTS if "cache-prices" in edition.has else ())) if price else ():
         amount: Any = getattr(price, field)
         if amount and price:  # Kong refuses a price of 0
             options[name] = at(amount, price.origin)

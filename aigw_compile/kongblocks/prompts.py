@@ -19,10 +19,10 @@ def prompts(gateway: ir.Gateway, plan: Plan, edition: Edition, route: Route) -> 
         return
 
     def guard(scopes: list[ir.Scope]) -> Block | None:
-        return _guard(gateway, plan, edition, scopes)
+        return _guard(gateway, plan, edition, route, scopes)
 
     def decorator(scopes: list[ir.Scope]) -> Block | None:
-        return _decorator(gateway, plan, scopes)
+        return _decorator(gateway, plan, edition, route, scopes)
 
     yield from _for_all(gateway, route, "ai-prompt-guard", "guard", guard)
     yield from _for_all(gateway, route, "ai-prompt-decorator", "decorator", decorator)
@@ -43,9 +43,9 @@ def _for_all(
             yield make(name, f"{route.name}-{short}-{consumer.name}", own, route.name, consumer.name)
 
 
-def _guard(gateway: ir.Gateway, plan: Plan, edition: Edition, scopes: list[ir.Scope]) -> Block | None:
+def _guard(gateway: ir.Gateway, plan: Plan, edition: Edition, route: Route, scopes: list[ir.Scope]) -> Block | None:
     guards = [g for g in fits.guards_of(scopes) if not plan.lost(g.origin)]
-    merged = fits.merged(guards, edition.patterns, edition.pattern_chars) if guards else None
+    merged = fits.merged(guards, edition.patterns, edition.pattern_bytes) if guards else None
     if merged is None:
         return None
     block = Block(merged.origins[0], {})
@@ -56,18 +56,22 @@ def _guard(gateway: ir.Gateway, plan: Plan, edition: Edition, scopes: list[ir.Sc
     # The name says the opposite of what it does: true leaves out all but the last message of a user.
     block["allow_all_conversation_history"] = at(merged.last, *((*o, "scope") for o in merged.origins))
     block["match_all_roles"] = at(merged.all_roles, *((*o, "roles") for o in merged.origins))
+    block.update(route.format)
     block["max_request_body_size"] = body_size(gateway)
     return block
 
 
-def _decorator(gateway: ir.Gateway, plan: Plan, scopes: list[ir.Scope]) -> Block | None:
-    before, after = ([m for m in side if not plan.lost(m.origin)] for side in fits.decorations(scopes))
+def _decorator(gateway: ir.Gateway, plan: Plan, edition: Edition, route: Route, scopes: list[ir.Scope]) -> Block | None:
+    before, after = (
+        [piece for m in side if not plan.lost(m.origin) for piece in fits.pieces(m, edition.message_bytes)]
+        for side in fits.decorations(scopes)
+    )
     if not before and not after:
         return None
     sides = (("prepend", before), ("append", after))
     told = Block((before or after)[0].origin, {side: [_message(m) for m in found] for side, found in sides if found})
     origin = (before or after)[0].origin[:-2]
-    return Block(origin, {"prompts": told, "max_request_body_size": body_size(gateway)})
+    return Block(origin, {"prompts": told, **route.format, "max_request_body_size": body_size(gateway)})
 
 
 def _message(message: Message) -> Block:

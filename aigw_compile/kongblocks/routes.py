@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from itertools import chain, count
 from typing import NamedTuple
 
 from aigw_compile import ir
@@ -11,8 +13,7 @@ from aigw_compile.kongblocks import names
 from aigw_compile.kongblocks.edition import Edition
 from aigw_compile.plan import Plan, fits, sending
 
-CHAT = "/v1/chat/completions"
-EMBEDDINGS = "/v1/embeddings"
+DOORS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "embeddings": "/v1/embeddings"}
 MODELS = "/v1/models"
 
 
@@ -29,6 +30,13 @@ class Route(NamedTuple):
     paths_from: tuple[Pointer, ...]
     plain_paths: tuple[str, ...] = ()
     """The same as `paths`, as a client writes them."""
+    door: str = ""
+    """One of DOORS."""
+
+    @property
+    def format(self) -> dict[str, str]:
+        """What the plugins that read a body have to be told of it; nothing where it is OpenAI's, which all expect."""
+        return {"llm_format": "anthropic"} if self.door == "messages" else {}
 
 
 class Service(NamedTuple):
@@ -41,33 +49,42 @@ class Service(NamedTuple):
     origins: tuple[Pointer, ...]
 
 
-def routes(gateway: ir.Gateway, plan: Plan) -> tuple[Route, ...]:
-    """Return a route for each model, in spec order, one for the list of models, and one for the preflights of browsers."""
+def model_doors(model: ir.Model, edition: Edition) -> tuple[str, ...]:
+    """Return the doors of a model. That of Anthropic's clients is there where every target speaks their dialect."""
+    if sending.embeds(model):
+        return ("embeddings",)
+    return ("chat", "messages") if "messages" in edition.has and sending.speaks(model, "anthropic") else ("chat",)
+
+
+def routes(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[Route, ...]:
+    """Return a route for each door of each model, in spec order, one for the list of models, and one for preflights."""
     slugs = names.model_slugs(gateway)
     hosts = _hosts(gateway)
     single = len(gateway.models) == 1
     bases = tuple(dict.fromkeys(x.base_path for x in gateway.listeners))
     listeners = tuple(x.origin for x in gateway.listeners)
-    made = []
-    for model in gateway.models:
+    made: list[Route] = []
+    for model, door in ((m, d) for m in gateway.models for d in model_doors(m, edition)):
         public = names.public_names(model)
-        door = EMBEDDINGS if sending.embeds(model) else CHAT
         if single:
-            paths = tuple(names.only_path(base, door) for base in bases)
-            plain = tuple(f"{base}{door}" for base in bases)
+            paths = tuple(names.only_path(base, DOORS[door]) for base in bases)
+            plain = tuple(f"{base}{DOORS[door]}" for base in bases)
         else:
             fit = [name for name, _ in public if not fits.pathless(name)]
-            paths = tuple(names.path(base, name, door) for base in bases for name in fit)
-            plain = tuple(f"{base}/{name}{door}" for base in bases for name in fit)
-        if door == EMBEDDINGS and plan.lost((*model.origin, "capabilities", model.capabilities.index("embeddings"))):
+            paths = tuple(names.path(base, name, DOORS[door]) for base in bases for name in fit)
+            plain = tuple(f"{base}/{name}{DOORS[door]}" for base in bases for name in fit)
+        if sending.embeds(model) and plan.lost((*model.origin, "capabilities", model.capabilities.index("embeddings"))):
             continue
         name = f"{gateway.name}-{slugs[model.name]}"
+        if door == "messages":
+            taken = {f"{gateway.name}-{slug}" for slug in slugs.values()} | {r.name for r in made}
+            name = _free(name, taken, "messages")
         origins = (*listeners, *(place for _, place in public))
         if paths:  # a route without a path would take every call
-            made.append(Route(name, model, ("POST",), paths, hosts, model.origin, origins, plain))
+            made.append(Route(name, model, ("POST",), paths, hosts, model.origin, origins, plain, door))
     paths = tuple(names.only_path(base, MODELS) for base in bases)
     listed = Route(
-        _free(gateway, made, "models", "models-list", "v1"),
+        _free(gateway.name, {r.name for r in made}, "models", "models-list"),
         None,
         ("GET",),
         paths,
@@ -82,20 +99,20 @@ def routes(gateway: ir.Gateway, plan: Plan) -> tuple[Route, ...]:
         # Kong answers a preflight only where a route takes it (3.9.3, plugins/cors/handler.lua runs in access).
         paths = tuple(path for route in every for path in route.paths)
         plain = tuple(path for route in every for path in route.plain_paths)
-        name = _free(gateway, made, "preflight", "preflights", "options")
+        name = _free(gateway.name, {r.name for r in made}, "preflight", "preflights")
         every.append(Route(name, None, ("OPTIONS",), paths, hosts, browsers[0], listed.paths_from, plain))
     return tuple(every)
 
 
-def _free(gateway: ir.Gateway, made: list[Route], *ends: str) -> str:
-    """Return the first of some names that no model's route has."""
-    taken = {route.name for route in made}
-    return next(name for end in ends if (name := f"{gateway.name}-{end}") not in taken)
+def _free(start: str, taken: Collection[str], *ends: str) -> str:
+    """Return the first of some names that is not taken; numbers are put behind the last where all are."""
+    more = (f"{ends[-1]}-{number}" for number in count(2))
+    return next(name for end in chain(ends, more) if (name := f"{start}-{end}") not in taken)
 
 
 def services(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[Service, ...]:
     """Return the services: one, or, where the service has the times, one for each set of them."""
-    listed = routes(gateway, plan)
+    listed = routes(gateway, plan, edition)
     if edition.advanced:
         return (Service(gateway.name, None, listed, (("spec", "models"),)),)
     groups: dict[fits.Timing, list[Route]] = {}

@@ -141,6 +141,7 @@ def _proxy(
     tags: Sequence[tuple[str, Pointer]],
 ) -> Plugin:
     config = llm(gateway, plan, mine[0], edition, route_type(model, edition))
+    config.update(route.format)
     config["response_streaming"] = "allow"
     config["max_request_body_size"] = body_size(gateway)
     config["model_name_header"] = at(model.expose_target, (*model.origin, "exposeTarget"))
@@ -169,9 +170,10 @@ def _advanced(
     config = Block(
         model.origin,
         {
-            "balancer": _balancer(model, mine, len(priorities)),
+            "balancer": _balancer(model, mine, len(priorities), edition),
             "targets": written,
             **({"genai_category": "text/embeddings"} if kind == EMBEDDINGS else {}),
+            **route.format,
             "response_streaming": "allow",
             "max_request_body_size": body_size(gateway),
             "model_name_header": at(model.expose_target, (*model.origin, "exposeTarget")),
@@ -180,7 +182,7 @@ def _advanced(
     return make("ai-proxy-advanced", f"{route.name}-proxy", config, route.name, tags=tags)
 
 
-def _balancer(model: ir.Model, mine: Sequence[ir.Target], priorities: int) -> Block:
+def _balancer(model: ir.Model, mine: Sequence[ir.Target], priorities: int, edition: Edition) -> Block:
     """The causes of retries and fallback in one list, and all further tries in one number.
 
     A call to a provider is a POST: without `non_idempotent` none that was sent is tried again.
@@ -202,7 +204,7 @@ def _balancer(model: ir.Model, mine: Sequence[ir.Target], priorities: int) -> Bl
     )
     if criteria:
         block["failover_criteria"] = at(criteria, model.retries.origin, model.fallback.origin)
-    if len(mine) > 1:
+    if len(mine) > 1 and "circuit-breaker" in edition.has:
         block["max_fails"] = at(model.health.failures, (*model.health.origin, "failures"))
         block["fail_timeout"] = at(fits.milliseconds(model.health.cooldown), (*model.health.origin, "cooldown"))
     return block

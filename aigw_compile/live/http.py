@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -128,10 +129,8 @@ class Client:
 
 def _cut(sock: socket.socket) -> None:
     """End what is waited for: below TLS, whose own end would wait too."""
-    try:
+    with suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        pass
 
 
 def _reason(error: Exception) -> str:

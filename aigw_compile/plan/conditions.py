@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aigw_compile import ir
@@ -109,18 +109,6 @@ def no_requests(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
     yield from (limit.origin for limit in _limits(gateway) if limit.requests is None or limit.requests > most)
 
 
-def providers_of_dialects(gateway: ir.Gateway, dialects: Collection[str]) -> Iterator[Pointer]:
-    """A provider that speaks one of some dialects."""
-    yield from (p.origin for p in gateway.providers if p.dialect in dialects)
-
-
-def targets_of_dialects(gateway: ir.Gateway, dialects: Collection[str]) -> Iterator[Pointer]:
-    """A target whose provider speaks one of some dialects; a model all of whose targets do."""
-    for model in gateway.models:
-        found = [t.origin for t in model.targets if t.provider.dialect in dialects]
-        yield from [model.origin] if len(found) == len(model.targets) else found
-
-
 def requests_per(gateway: ir.Gateway, window: str) -> Iterator[Pointer]:
     """A limit on requests with a certain window."""
     for limit in _limits(gateway):
@@ -215,8 +203,6 @@ _OWN = (
     limits_at_several_places,
     tokens_alone,
     no_requests,
-    providers_of_dialects,
-    targets_of_dialects,
     requests_per,
     requests_over,
     body_size_over,

@@ -86,7 +86,7 @@ class Guard(NamedTuple):
     origins: tuple[Pointer, ...]
 
 
-def merged(guards: Sequence[PromptGuard], most: int, chars: int) -> Guard | None:
+def merged(guards: Sequence[PromptGuard], most: int, size: int) -> Guard | None:
     """Return one guard that refuses what any of several does; None: it needs more patterns, or longer ones.
 
     Where they differ the stricter counts: all roles rather than users, the conversation rather than its last message.
@@ -95,8 +95,8 @@ def merged(guards: Sequence[PromptGuard], most: int, chars: int) -> Guard | None
     allow = [[pcre.translate(p) for p in g.allow] for g in guards if g.allow]
     if not all(p.faithful for p in [*deny, *(p for one in allow for p in one)]):
         return None
-    denied = pcre.packed(deny, most, chars)
-    allowed = pcre.packed(allow[0] if len(allow) == 1 else [pcre.every(allow)] if allow else [], most, chars)
+    denied = pcre.packed(deny, most, size)
+    allowed = pcre.packed(allow[0] if len(allow) == 1 else [pcre.every(allow)] if allow else [], most, size)
     if denied is None or allowed is None:
         return None
     all_roles = any(g.deny and set(g.roles) != {"user"} for g in guards)
@@ -109,13 +109,13 @@ def guards_of(scopes: Sequence[ir.Scope]) -> list[PromptGuard]:
     return [g for s in scopes for g in ir.every(s.policies, PromptGuard) if g.deny or g.allow]
 
 
-def guards_too_much(gateway: ir.Gateway, most: int, chars: int) -> tuple[Pointer, ...]:
-    """Return the guards that cannot be added to those before them within `most` patterns of `chars` characters."""
+def guards_too_much(gateway: ir.Gateway, most: int, size: int) -> tuple[Pointer, ...]:
+    """Return the guards that cannot be added to those before them within `most` patterns of `size` bytes."""
     lost: dict[Pointer, None] = {}
     for model, consumer in calls(gateway):
         kept: list[PromptGuard] = []
         for guard in guards_of([*applying(gateway, model, consumer)]):
-            if guard.origin in lost or merged([*kept, guard], most, chars) is None:
+            if guard.origin in lost or merged([*kept, guard], most, size) is None:
                 lost[guard.origin] = None
             else:
                 kept.append(guard)
@@ -129,18 +129,38 @@ def decorations(scopes: Sequence[ir.Scope]) -> tuple[list[Message], list[Message
     return before, [m for d in reversed(decorators) for m in d.append]
 
 
-def decorators_too_much(gateway: ir.Gateway, most: int) -> tuple[Pointer, ...]:
-    """Return the decorators that bring one side of a call over `most` messages."""
+def pieces(message: Message, longest: int) -> list[Message]:
+    """Return a message as several of the same role that have at most `longest` bytes, parted between words."""
+    rest, found = message.content, []
+    while len(rest.encode()) > longest:
+        head = rest.encode()[: longest + 1].decode(errors="ignore")  # one more: a space may stand behind the last word
+        cut = max(head.rfind(blank) for blank in " \n\t")
+        if cut <= 0 or not rest[:cut].strip():
+            head = rest.encode()[:longest].decode(errors="ignore")
+            found.append(head)
+            rest = rest[len(head) :]
+        else:
+            found.append(rest[:cut])
+            rest = rest[cut + 1 :]
+    return [message._replace(content=text) for text in (*found, rest) if text]
+
+
+def decorators_too_much(gateway: ir.Gateway, most: int, longest: int) -> tuple[Pointer, ...]:
+    """Return the decorators that bring one side of a call over `most` messages of at most `longest` bytes."""
     lost: dict[Pointer, None] = {}
+
+    def count(messages: Sequence[Message]) -> int:
+        return sum(len(pieces(m, longest)) for m in messages)
+
     for model, consumer in calls(gateway):
         before = after = 0
         for scope in applying(gateway, model, consumer):
             for decorator in ir.every(scope.policies, PromptDecorator):
-                over = max(before + len(decorator.prepend), after + len(decorator.append)) > most
-                if decorator.origin in lost or over:
+                first, last = before + count(decorator.prepend), after + count(decorator.append)
+                if decorator.origin in lost or max(first, last) > most:
                     lost[decorator.origin] = None
                 else:
-                    before, after = before + len(decorator.prepend), after + len(decorator.append)
+                    before, after = first, last
     return tuple(lost)
 
 
@@ -159,12 +179,35 @@ def amounts(limit: Limit, unit: str) -> dict[str, float]:
     return {} if limit.on_exceeded == "observe" else {k: v for k, v in found.items() if v is not None}
 
 
+class Slot(NamedTuple):
+    """What one instance of a limiter can hold."""
+
+    windows: Sequence[str]
+    shared: bool = False
+    """Instances can share a counter, as the members of a group need it."""
+    compound: bool = False
+    """It can count by several things at once, such as consumer and address."""
+    mixed: bool = False
+    """It can count several kinds of tokens, and cost, beside each other."""
+
+
 class Placed(NamedTuple):
-    """Limits that count the same things, and the limiter that holds them."""
+    """Limits that count the same things, the limiter that holds them, and which of their kinds (see `kinds`) it counts."""
 
     slot: int
     counter: Counter
     limits: tuple[Limit, ...]
+    kinds: frozenset[str]
+
+
+def kind(limit: Limit, field: str) -> str:
+    """Return what an amount of a limit counts: requests, cost, or which tokens (total, input, output)."""
+    return limit.counted if field == "tokens" else field
+
+
+def keys(counter: Counter) -> list[str]:
+    """Return what has a counter of its own besides models and groups: consumer, ip, header:NAME."""
+    return [part for part in counter if part != "model" and not part.startswith("group:")]
 
 
 def counters(gateway: ir.Gateway, scope: ir.Scope, limit: Limit) -> tuple[Counter, ...]:
@@ -187,13 +230,11 @@ def counters(gateway: ir.Gateway, scope: ir.Scope, limit: Limit) -> tuple[Counte
     return (tuple(sorted(by)),)
 
 
-def placed(
-    gateway: ir.Gateway, unit: str, slots: Sequence[Sequence[str]], groups: bool, gateway_wide: bool
-) -> tuple[Placed, ...]:
+def placed(gateway: ir.Gateway, unit: str, slots: Sequence[Slot], gateway_wide: bool) -> tuple[Placed, ...]:
     """Give every limit on `unit` (see UNITS) a limiter; those that fit nowhere are left out.
 
-    Of each limiter (slot) one instance runs for a call, and it counts by one thing. `slots` lists the windows that
-    each limiter knows; `groups`, `gateway_wide`: whether there is a counter that a group, or the gateway, shares.
+    Of each limiter (slot) one instance runs for a call, and it counts by one thing. `gateway_wide`: whether there is a
+    counter that the whole gateway shares.
     """
     reach: dict[Counter, set[tuple[str, str]]] = {}
     wanted: dict[Counter, dict[Pointer, Limit]] = {}
@@ -210,18 +251,30 @@ def placed(
     taken: list[list[Counter]] = [[] for _ in slots]
     out: list[Placed] = []
     for counter in wanted:
-        grouped = any(part.startswith("group:") for part in counter)
-        several = len([part for part in counter if part != "model"]) > 1
-        if several or (grouped and not groups) or (not counter and not gateway_wide):
+        if not counter and not gateway_wide:
             continue
-        # Only the first limiter can share a counter among instances.
-        for slot, windows in enumerate(slots[:1] if grouped else slots):
-            held = tuple(x for x in wanted[counter].values() if x.per in windows)
-            if held and not any(reach[counter] & reach[other] for other in taken[slot]):
-                taken[slot].append(counter)
-                out.append(Placed(slot, counter, held))
+        for number, slot in enumerate(slots):
+            held, kinds = _fitting(slot, counter, [*wanted[counter].values()], unit)
+            if held and not any(reach[counter] & reach[other] for other in taken[number]):
+                taken[number].append(counter)
+                out.append(Placed(number, counter, held, kinds))
                 break
     return tuple(out)
+
+
+def _fitting(
+    slot: Slot, counter: Counter, limits: Sequence[Limit], unit: str
+) -> tuple[tuple[Limit, ...], frozenset[str]]:
+    """Those of some limits with one counter that a limiter can hold, and the kinds that it counts."""
+    own = keys(counter)
+    grouped = any(part.startswith("group:") for part in counter)
+    several_headers = sum(part.startswith("header:") for part in own) > 1
+    if (grouped and not slot.shared) or (len(own) > 1 and not slot.compound) or several_headers:
+        return (), frozenset()
+    timely = [x for x in limits if x.per in slot.windows]
+    kinds = [kind(x, field) for x in timely for field in amounts(x, unit)]
+    counted = frozenset(kinds if slot.mixed else kinds[:1])
+    return tuple(x for x in timely if any(kind(x, f) in counted for f in amounts(x, unit))), counted
 
 
 def _concerns(counter: Counter, consumer: ir.Consumer | None) -> bool:
@@ -231,25 +284,29 @@ def _concerns(counter: Counter, consumer: ir.Consumer | None) -> bool:
 
 
 def limits_too_much(
-    gateway: ir.Gateway, unit: str, limiters: Mapping[str, Sequence[Sequence[str]]], groups: bool, gateway_wide: bool
+    gateway: ir.Gateway, unit: str, limiters: Mapping[str, Sequence[Slot]], gateway_wide: bool
 ) -> tuple[Pointer, ...]:
     """Return the places of the limits on `unit` that `placed` leaves out: its amounts, or the limit where all are left out.
 
     `limiters`: unit -> slots, as `placed` takes them; what has none is never limited.
     """
-    held = {u: placed(gateway, u, limiters.get(u, ()), groups, gateway_wide) for u in UNITS}
+    held = {u: placed(gateway, u, limiters.get(u, ()), gateway_wide) for u in UNITS}
 
-    def gone(scope: ir.Scope, limit: Limit, one: str) -> bool:
-        kept = {p.counter for p in held[one] if limit in p.limits}
+    def gone(scope: ir.Scope, limit: Limit, one: str, field: str) -> bool:
+        kept = {p.counter for p in held[one] if limit in p.limits and kind(limit, field) in p.kinds}
         return any(c not in kept and _anybody(gateway, c) for c in counters(gateway, scope, limit))
 
     lost: list[Pointer] = []
     for scope in ir.scopes(gateway):
         for limit in () if nobody(gateway, scope) else ir.every(scope.policies, Limit):
-            mine = {u: found for u in UNITS if (found := amounts(limit, u))}
-            if unit in mine and gone(scope, limit, unit):
-                whole = all(gone(scope, limit, u) for u in mine)
-                lost += [limit.origin] if whole else [(*limit.origin, field) for field in mine[unit]]
+            mine = [(u, field) for u in UNITS for field in amounts(limit, u)]
+            left_out = [(u, field) for u, field in mine if gone(scope, limit, u, field)]
+            fields = [field for u, field in left_out if u == unit]
+            if fields:
+                whole = len(left_out) == len(mine)
+                if "tokens" in fields and limit.counted != "total":
+                    fields.append("count")
+                lost += [limit.origin] if whole else [(*limit.origin, field) for field in fields]
     return tuple(lost)
 
 

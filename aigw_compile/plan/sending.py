@@ -51,6 +51,12 @@ def embeds(model: ir.Model) -> bool:
     return "chat" not in model.capabilities
 
 
+def speaks(model: ir.Model, dialect: str) -> bool:
+    """Say whether every target of a chat model that is called speaks a dialect."""
+    found = called(model, "all")
+    return bool(found) and not embeds(model) and all(t.provider.dialect == dialect for t in found)
+
+
 def usual_address(provider: ir.Provider) -> bool:
     """Say whether a provider is where its type says."""
     if provider.dialect == "azure-openai":
@@ -191,6 +197,13 @@ def embeddings_in_dialect(gateway: ir.Gateway, dialects: list[str]) -> Iterator[
             yield from (t.origin for t in model.targets if t.provider.dialect in dialects)
 
 
+def embeddings_of_another_model(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A target of an embeddings model that has another name for it than the first one."""
+    for model in gateway.models:
+        found = called(model, "all") if embeds(model) else ()
+        yield from (t.origin for t in found if t.model != found[0].model)
+
+
 def embeddings_beside_chat(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A model that makes embeddings and chats."""
     for model in gateway.models:
@@ -275,6 +288,7 @@ SENDING: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         dialects_elsewhere,
         passed_names_in_dialect,
         embeddings_in_dialect,
+        embeddings_of_another_model,
         embeddings_beside_chat,
         embeddings_under_a_guard,
         guards_without_chat,

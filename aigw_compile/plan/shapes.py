@@ -154,12 +154,45 @@ def groups_of_nobody(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         yield from (g.origin for g in nobody)
 
 
+def _slots(limiters: Mapping[str, Any]) -> dict[str, list[fits.Slot]]:
+    """What a table says of limiters: unit -> [{windows, shared, compound, mixed}]."""
+    return {unit: [fits.Slot(**slot) for slot in slots] for unit, slots in limiters.items()}
+
+
 def limits_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, Any]) -> Iterator[Pointer]:
-    """A limit that finds no limiter (see fits.limits_too_much for `unit`, `limiters`, `groups` and `gatewayWide`)."""
+    """A limit that finds no limiter (see fits.limits_too_much for `unit`, `limiters` and `gatewayWide`)."""
     wide = than["gatewayWide"]
     if wide == "with-equal-timeouts":
         wide = len({fits.timing(m) for m in gateway.models}) == 1
-    yield from fits.limits_too_much(gateway, than["unit"], than["limiters"], than["groups"], bool(wide))
+    yield from fits.limits_too_much(gateway, than["unit"], _slots(than["limiters"]), bool(wide))
+
+
+def limits_at_two_doors(gateway: ir.Gateway, limiters: Mapping[str, Any]) -> Iterator[Pointer]:
+    """A limit of a model with two doors, in a limiter whose instances share no counter."""
+    if any(sending.speaks(m, "anthropic") for m in gateway.models):
+        slots = _slots(limiters)["requests"]
+        for held in fits.placed(gateway, "requests", slots, True):
+            if "model" in held.counter and not slots[held.slot].shared:
+                yield from (x.origin for x in held.limits)
+
+
+def tokens_at_two_doors(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A limit on tokens or cost that holds for several models, one of which has two doors."""
+    if any(sending.speaks(m, "anthropic") for m in gateway.models):
+        for scope in ir.scopes(gateway):
+            if scope.kind != "model":
+                yield from (x.origin for x in ir.every(scope.policies, Limit) if fits.amounts(x, "tokens"))
+
+
+def tokens_of_several_dialects(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A limit on tokens or cost for models, or one model, whose targets' providers speak several dialects."""
+    for scope in ir.scopes(gateway):
+        mine = [m for m in gateway.models if scope.kind != "model" or m.origin == scope.origin]
+        for limit in ir.every(scope.policies, Limit):
+            groups = [[m] for m in mine] if "model" in limit.by else [mine]
+            spoken = ({t.provider.dialect for m in group for t in sending.called(m, "all")} for group in groups)
+            if any(len(dialects) > 1 for dialects in spoken):
+                yield from ((*limit.origin, field) for field in fits.amounts(limit, "tokens"))
 
 
 def limit_stores_without_limits(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
@@ -170,8 +203,8 @@ def limit_stores_without_limits(gateway: ir.Gateway, _: Any) -> Iterator[Pointer
 
 
 def guards_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, int]) -> Iterator[Pointer]:
-    """A guard that cannot be had together with those before it in `patterns` patterns of `chars` characters."""
-    yield from fits.guards_too_much(gateway, than["patterns"], than["chars"])
+    """A guard that cannot be had together with those before it in `patterns` patterns of `bytes` bytes."""
+    yield from fits.guards_too_much(gateway, than["patterns"], than["bytes"])
 
 
 def guards_that_differ(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
@@ -191,16 +224,16 @@ def guard_with_an_anchor(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
                 )
 
 
-def decorators_that_do_not_fit(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """A decorator that brings a call over `most` messages on one side."""
-    yield from fits.decorators_too_much(gateway, most)
+def decorators_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, int]) -> Iterator[Pointer]:
+    """A decorator that brings a call over a number of `messages` of at most so many `bytes` on one side."""
+    yield from fits.decorators_too_much(gateway, than["messages"], than["bytes"])
 
 
 def decorator_message_longer_than(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
-    """A decorator's message of more than `most` characters."""
+    """A decorator's message of more than `most` bytes."""
     for scope in ir.scopes(gateway):
         for decorator in ir.every(scope.policies, PromptDecorator):
-            yield from (m.origin for m in (*decorator.prepend, *decorator.append) if len(m.content) > most)
+            yield from (m.origin for m in (*decorator.prepend, *decorator.append) if len(m.content.encode()) > most)
 
 
 def _guards(gateway: ir.Gateway) -> Iterator[PromptGuard]:
@@ -233,6 +266,9 @@ SHAPES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         groups_of_nobody,
         groups_without_members,
         limits_that_do_not_fit,
+        limits_at_two_doors,
+        tokens_at_two_doors,
+        tokens_of_several_dialects,
         limit_stores_without_limits,
         guards_that_do_not_fit,
         guards_that_differ,

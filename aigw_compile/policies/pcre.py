@@ -53,18 +53,18 @@ def every(lists: Sequence[Sequence[Pcre]]) -> Pcre:
     return _joined("\\A" + "".join(f"(?=[\\s\\S]*(?:{either(one).body}))" for one in lists), flat)
 
 
-def packed(patterns: Sequence[Pcre], most: int, chars: int) -> tuple[str, ...] | None:
-    """Return at most `most` patterns of at most `chars` characters that match what the given ones do; None: too many."""
-    if len(patterns) <= most and all(len(p.text) <= chars for p in patterns):
+def packed(patterns: Sequence[Pcre], most: int, size: int) -> tuple[str, ...] | None:
+    """Return at most `most` patterns of at most `size` bytes that match what the given ones do; None: too many."""
+    if len(patterns) <= most and all(len(p.text.encode()) <= size for p in patterns):
         return tuple(p.text for p in patterns)
     bins: list[list[Pcre]] = []
     for pattern in patterns:
-        if bins and len(either([*bins[-1], pattern]).text) <= chars:
+        if bins and len(either([*bins[-1], pattern]).text.encode()) <= size:
             bins[-1].append(pattern)
         else:
             bins.append([pattern])
     texts = tuple(either(one).text for one in bins)
-    return texts if len(texts) <= most and all(len(t) <= chars for t in texts) else None
+    return texts if len(texts) <= most and all(len(t.encode()) <= size for t in texts) else None
 
 
 def _joined(body: str, patterns: Sequence[Pcre]) -> Pcre:

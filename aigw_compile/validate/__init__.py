@@ -17,7 +17,7 @@ from aigw_compile.validate.words import WORDS, other, wrong_type
 if TYPE_CHECKING:
     from aigw_compile.validate.patches import Layer
 
-__all__ = ["CODES", "has_refs", "validate", "validate_layer", "validate_part", "validate_project"]
+__all__ = ["CODES", "has_refs", "validate", "validate_approvals", "validate_layer", "validate_part", "validate_project"]
 
 _MORE = Diagnostic(
     "AIG1099",
@@ -67,6 +67,11 @@ def validate_part(data: Json) -> list[Diagnostic]:
 def validate_project(data: Json) -> list[Diagnostic]:
     """Return every place where an aigw-compile.yaml does not fit its schema."""
     return _sorted(_findings(data, "project.schema.json")) if data is not None else []
+
+
+def validate_approvals(data: Json) -> list[Diagnostic]:
+    """Return every place where an aigw-approvals.yaml does not fit its schema."""
+    return _sorted(_findings(data, "approvals.schema.json")) if data is not None else []
 
 
 def has_refs(data: Json) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from aigw_compile.project import TargetChoice
+from aigw_compile.target import manifest
 from tests import support
 
-PROFILES = ("oss-3.9", "enterprise-3.15")
+PROFILES = (*manifest("kong").profiles,)
 
 HEAD = "apiVersion: aigw.dev/v1alpha1\nkind: AIGateway\nmetadata: {name: g}\nspec:\n"
 OPENAI = "  providers: [{name: openai, type: openai, auth: {apiKey: {env: OPENAI_API_KEY}}}]\n"
@@ -319,4 +320,7 @@ ALL = {
 EXAMPLES = support.specs()
 SPECS = {**EXAMPLES, **ALL}
 CHOICES = {profile: TargetChoice("kong", profile, {}) for profile in PROFILES}
+TELLING = [profile for profile in PROFILES if ("kong", profile) not in support.BETWEEN]
+"""Profiles for what is slow."""
 CASES = [pytest.param(name, profile, id=f"{name}-{profile}") for name in SPECS for profile in PROFILES]
+TELLING_CASES = [pytest.param(name, profile, id=f"{name}-{profile}") for name in SPECS for profile in TELLING]

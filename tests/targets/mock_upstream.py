@@ -66,6 +66,8 @@ class Provider:
             fault = {"type": "mock", "message": f"says {step['status']}", "code": step.get("code")}
             shape = {"type": "error", "error": fault} if anthropic else {"error": fault}
             return web.json_response(shape, status=step["status"], headers=step.get("headers"))
+        if "events" in step:
+            return await self._stream(request, step["events"], step)
         body = json.loads(raw)
         if body.get("stream"):
             events = list(_anthropic_events(body) if anthropic else _openai_events(body))

@@ -10,10 +10,14 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aigw_compile import compiler, secretfiles
 from aigw_compile.document import text_of
 from aigw_compile.kongblocks import names
+from aigw_compile.plan import fits
+from aigw_compile.policies.prompt_decorator import Message
 from aigw_compile.target import Support
 from tests.targets import kong_specs
 from tests.targets.kong_specs import KEYS, OPENAI, spec
@@ -496,11 +500,37 @@ def test_a_guard_that_does_not_fit_is_not_written_by_half() -> None:
 
 def test_long_decorators() -> None:
     text = one(more=f"  policies: {{promptDecorator: {{prepend: [{{role: system, content: {'x' * 501}}}]}}}}\n")
-    assert not [p for p, _, _ in plugins(output(text, OSS)) if p["name"] == "ai-prompt-decorator"]
+    parts = plugin(output(text, OSS), "ai-prompt-decorator")["prompts"]["prepend"]
+    assert [len(p["content"]) for p in parts] == [500, 1]
     assert plugin(output(text, EE), "ai-prompt-decorator")["prompts"]["prepend"][0]["content"] == "x" * 501
     many = ", ".join("{role: user, content: c}" for _ in range(16))
     text = one(more=f"  policies: {{promptDecorator: {{append: [{many}]}}}}\n")
     assert any(x.feature.path == "policies.promptDecorator" for x in built(text, EE).plan.losses)
+
+
+WORDS = st.lists(st.sampled_from(["a", "é", "日", " ", "\n", "long" * 4]), min_size=1, max_size=60).map("".join)
+
+
+@given(WORDS, st.integers(12, 40))
+def test_a_long_message_becomes_several_between_words(text: str, longest: int) -> None:
+    message = Message("system", text, ("x",))
+    parts = [p.content for p in fits.pieces(message, longest)]
+    assert all(0 < len(p.encode()) <= longest for p in parts)
+    assert "".join("".join(parts).split()) == "".join(text.split())
+    assert {p.role for p in fits.pieces(message, longest)} <= {"system"}
+    if len(text.encode()) <= longest:
+        assert parts == [text]
+    elif all(len(word.encode()) <= longest for word in text.split()):
+        assert [word for p in parts for word in p.split()] == text.split()
+
+
+def test_bytes_count_not_letters() -> None:
+    """Lua counts bytes: 300 letters of two bytes are more than 500 (3.9.3, db/schema/init.lua)."""
+    text = one(more=f"  policies: {{promptDecorator: {{prepend: [{{role: system, content: {'é' * 300}}}]}}}}\n")
+    parts = plugin(output(text, OSS), "ai-prompt-decorator")["prompts"]["prepend"]
+    assert [len(p["content"]) for p in parts] == [250, 50]
+    text = one(more=GUARD % f"{{deny: ['{'é' * 300}']}}")
+    assert any(x.feature.path == "policies.promptGuard" for x in built(text, OSS).plan.losses)
 
 
 def test_slugs_differ_where_names_do() -> None:

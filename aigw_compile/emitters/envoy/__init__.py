@@ -10,7 +10,7 @@ from aigw_compile.emitters.envoy import callers, limits, observe, routes, wire
 from aigw_compile.emitters.envoy.listener import listener
 from aigw_compile.emitters.envoy.providers import identities
 from aigw_compile.emitters.envoy.secrets import secrets
-from aigw_compile.emitters.envoy.tiers import speaks, tiers
+from aigw_compile.emitters.envoy.tiers import tiers
 from aigw_compile.plan import Plan
 
 _DECORATED = 1 << 20
@@ -20,7 +20,7 @@ _DECORATED = 1 << 20
 def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     """Write the bootstrap and its secrets.json. Paths in it are relative to its own folder, where Envoy is started."""
     settings = plan.facts.settings
-    gateway = _served(gateway)
+    gateway = gateway._replace(models=tuple(m for m in gateway.models if m.priorities()))
     ca_file, slots = str(settings["caFile"]), int(settings["allowSlots"])
     largest = max((x.max_body_size for x in gateway.listeners), default=0)
     buffer = min(2 * largest + _DECORATED, 2**32 - 1)
@@ -52,13 +52,6 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
         },
     )
     return (Document("envoy.yaml", body), secrets(gateway))
-
-
-def _served(gateway: ir.Gateway) -> ir.Gateway:
-    """The gateway without the providers whose dialect Envoy does not speak, and their targets; the plan has said so."""
-    providers = tuple(p for p in gateway.providers if speaks(p.dialect))
-    found = (m._replace(targets=tuple(t for t in m.targets if speaks(t.provider.dialect))) for m in gateway.models)
-    return gateway._replace(providers=providers, models=tuple(m for m in found if m.priorities()))
 
 
 def _internal_listeners(buffer: int) -> Block:

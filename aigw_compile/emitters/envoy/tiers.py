@@ -13,7 +13,12 @@ from aigw_compile.emitters.envoy import wire
 from aigw_compile.emitters.envoy.doors import DOOR_HEADER, doors
 from aigw_compile.emitters.envoy.providers import credentials, provider_cluster
 
-_DIALECTS = {"openai": (), "azure-openai": (), "anthropic": ("anthropic_request", "anthropic_reply")}
+_DIALECTS = {
+    "openai": (),
+    "azure-openai": (),
+    "anthropic": ("translate", "anthropic_request", "anthropic_reply"),
+    "gemini": ("translate", "gemini_request", "gemini_reply"),
+}
 """Dialect of a provider -> the assets that translate from the client's and back."""
 _AZURE = "/openai/deployments/{model}"
 _PATHS: dict[str, dict[str, str]] = {
@@ -23,8 +28,11 @@ _PATHS: dict[str, dict[str, str]] = {
         "chat": _AZURE + "/chat/completions?api-version={version}",
         "embeddings": _AZURE + "/embeddings?api-version={version}",
     },
+    "gemini": {"chat": "/models/{model}:generateContent", "embeddings": "/models/{model}:batchEmbedContents"},
 }
 """Dialect -> door -> path below the provider's address. A door that is missing cannot be opened there."""
+_STREAMS = {":generateContent": ":streamGenerateContent?alt=sse", ":batchEmbedContents": ""}
+"""What stands after the model's name in a path -> what stands there where a stream is asked for, if that is something else."""
 _SPOKEN = {"chat": "openai", "embeddings": "openai", "messages": "anthropic", "count": "anthropic"}
 """Door -> the dialect of its clients."""
 
@@ -36,11 +44,6 @@ class Tiers(NamedTuple):
     """One for each priority, the first to be tried first."""
     listeners: list[Block]
     definitions: list[Block]
-
-
-def speaks(dialect: str) -> bool:
-    """Say whether Envoy can be made to speak a dialect."""
-    return dialect in _DIALECTS
 
 
 def tiers(model: ir.Model, buffer: int, ca_file: str) -> Tiers:
@@ -180,6 +183,8 @@ def _route(model: ir.Model, target: ir.Target, name: str, door: str) -> Block:
     )
     match = {"prefix": "/", "headers": [{"name": DOOR_HEADER, "string_match": {"exact": door}}]}
     block = Block(target.origin, {"match": match})
+    if door == "embeddings" and not same:
+        data["embeds"] = True
     if path is None:
         data["instead"] = "estimate" if door == "count" else "refuse"
         block["direct_response"] = wire.never_seen()
@@ -210,9 +215,10 @@ def _action(target: ir.Target, timeouts: ir.Timeouts, cluster: str, path: str, d
     )
     version = str(provider.settings.get("apiVersion", ""))
     before, named, after = (url.path + path.replace("{version}", version)).partition("{model}")
-    if named and target.model == "*":
-        # The name is known only when a request comes.
-        data["path"] = at({"before": before, "after": after}, origin)
+    if after in _STREAMS or (named and target.model == "*"):
+        # Whether a stream is asked for, and a name that is passed on, are known only when a request comes.
+        streamed = {"stream": _STREAMS[after]} if after in _STREAMS else {}
+        data["path"] = at({"before": before, "after": after, **streamed}, origin)
     else:
         whole = before + (quote(target.model, safe="") if named else "") + after
         rewrite = {"pattern": {"regex": "^.*$"}, "substitution": whole.replace("\\", "%5C")}

@@ -30,7 +30,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     """Write manifests.yaml, in the order to apply it, and secrets.json."""
     here = scene(gateway, plan)
     secrets = Secrets(here, _SECRET)
-    blocks = kongblocks.make(gateway, plan, EDITIONS["enterprise-3.15"])
+    blocks = kongblocks.make(gateway, plan, EDITIONS[plan.facts.works_as[1]])
     env = [*_variables(here, secrets, blocks)]
     objects: list[Json] = [
         *_configuration(here, env),

@@ -65,29 +65,8 @@ local function chunks(state, doc, out)
   elseif kind == 'message_stop' then
     out[#out + 1] = 'data: [DONE]\n\n'
   elseif kind == 'error' then
-    local fault = is_object(doc.error) and doc.error or {}
-    local message = type(fault.message) == 'string' and fault.message or 'The provider failed.'
-    out[#out + 1] = 'data: ' .. encode({error = {message = message, type = 'api_error', param = NULL,
-      code = 'upstream_error'}}) .. '\n\n'
+    error('the provider failed', 0)
   end
 end
 
-function dialect.stream(h)
-  local state, rest = {calls = 0, index = {}, usage = {}}, ''
-  for part in h:bodyChunks() do
-    local out, from = {}, 1
-    rest = rest .. part:getBytes(0, part:length())
-    while true do
-      local stop = find(rest, '\n', from, true)
-      if not stop then break end
-      local json = match(sub(rest, from, stop), '^data: ?({.*})%s*$')
-      from = stop + 1
-      local ok, doc = pcall(decode, json or '')
-      if json and ok and is_object(doc) and not pcall(chunks, state, doc, out) then
-        chunks(state, {type = 'error'}, out)
-      end
-    end
-    rest = sub(rest, from)
-    part:setBytes(concat(out))
-  end
-end
+dialect.stream = stream_by(function() return {calls = 0, index = {}, usage = {}} end, chunks)

@@ -1,16 +1,11 @@
 -- A chat completion request, as an Anthropic Messages request. What that dialect cannot carry is named, not dropped.
-local dialect = {}
-local CARRIED = {}
-for _, field in ipairs({'model', 'messages', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'stop', 'stream',
-  'stream_options', 'user', 'safety_identifier', 'tools', 'tool_choice', 'parallel_tool_calls',
+local CARRIED = fields('model messages max_tokens max_completion_tokens temperature top_p stop stream stream_options user '
+  .. 'safety_identifier tools tool_choice parallel_tool_calls '
   -- These do not change what an answer means.
-  'metadata', 'store', 'top_logprobs', 'prompt_cache_key', 'service_tier'}) do CARRIED[field] = true end
+  .. 'metadata store top_logprobs prompt_cache_key service_tier')
 -- Fields that mean nothing at these values.
 local IDLE = {n = 1, logprobs = false}
 local MAX_TOKENS = 4096
-
-local function given(value) return value ~= nil and value ~= NULL end
-local function cannot(what) error({cannot = what}, 0) end
 
 local function image(part)
   local url = is_object(part.image_url) and part.image_url.url
@@ -37,54 +32,21 @@ local function blocks(content, only_text)
     elseif kind == 'image_url' and not only_text then
       out[#out + 1] = image(part)
     else
-      cannot('content part ' .. (type(kind) == 'string' and match(kind, '^[%w_.-]+$') or '?'))
+      cannot('content part ' .. plain(kind))
     end
   end
   return out
 end
 
-local function calls(message, out)
-  if given(message.function_call) then cannot('function_call') end
-  if not given(message.tool_calls) then return end
-  if not is_array(message.tool_calls) then cannot('tool_calls') end
-  for _, call in ipairs(message.tool_calls) do
-    local inner = is_object(call) and call['function']
-    if not is_object(inner) then cannot('tool_calls of another type') end
-    local arguments = inner.arguments
-    if type(arguments) ~= 'string' or arguments == '' then arguments = '{}' end
-    local ok, doc = pcall(decode, arguments)
-    if not ok or not is_object(doc) then cannot('tool arguments that are no JSON object') end
-    out[#out + 1] = {type = 'tool_use', id = call.id, name = inner.name, input = raw(arguments)}
-  end
+local HOW = {speaker = 'assistant', holds = 'content', parts = blocks}
+
+function HOW.result(message)
+  return {type = 'tool_result', tool_use_id = message.tool_call_id, content = blocks(message.content)}
 end
 
-local function conversation(list)
-  local system, out = {}, array({})
-  local function push(role, content)
-    local last = out[#out]
-    if last and last.role == role then
-      for _, block in ipairs(content) do last.content[#last.content + 1] = block end
-    elseif #content > 0 then
-      out[#out + 1] = {role = role, content = content}
-    end
-  end
-  for _, message in ipairs(list) do
-    local role = message.role
-    if role == 'system' or role == 'developer' then
-      for _, block in ipairs(blocks(message.content, true)) do system[#system + 1] = block.text end
-    elseif role == 'tool' then
-      push('user', array({{type = 'tool_result', tool_use_id = message.tool_call_id, content = blocks(message.content)}}))
-    elseif role == 'assistant' then
-      local content = blocks(message.content, true)
-      calls(message, content)
-      push('assistant', content)
-    elseif role == 'user' then
-      push('user', blocks(message.content))
-    else
-      cannot('role ' .. (type(role) == 'string' and match(role, '^[%w_.-]+$') or '?'))
-    end
-  end
-  return system, out
+function HOW.call(call)
+  local inner, arguments = called(call)
+  return {type = 'tool_use', id = call.id, name = inner.name, input = raw(arguments)}
 end
 
 local function tools(doc, text, spans, out)
@@ -114,12 +76,7 @@ end
 -- drop: a field that cannot be carried is left out, where it is not part of a message.
 local function translated(text, drop)
   local doc, spans = decode(text)
-  for field, value in pairs(doc) do
-    if not drop and not CARRIED[field] and given(value) and IDLE[field] ~= value
-      and not (field == 'response_format' and is_object(value) and value.type == 'text') then
-      cannot(match(field, '^[%w_.-]+$') or 'an unknown field')
-    end
-  end
+  if not drop then carries(doc, CARRIED, IDLE) end
   local out = {model = doc.model, stream = doc.stream == true or nil}
   out.max_tokens = given(doc.max_completion_tokens) and doc.max_completion_tokens
     or given(doc.max_tokens) and doc.max_tokens or MAX_TOKENS
@@ -127,17 +84,12 @@ local function translated(text, drop)
   out.top_p = given(doc.top_p) and doc.top_p or nil
   if given(doc.stop) then out.stop_sequences = type(doc.stop) == 'string' and array({doc.stop}) or doc.stop end
   if type(doc.user) == 'string' then out.metadata = {user_id = doc.user} end
-  local system, messages = conversation(doc.messages)
+  local system, messages = conversation(doc.messages, HOW)
+  for i, block in ipairs(system) do system[i] = block.text end
   if #system > 0 then out.system = concat(system, '\n') end
   out.messages = messages
   tools(doc, text, spans, out)
   return encode(out)
 end
 
--- Return the other dialect's body, or nil and what it cannot carry.
-function dialect.request(text, drop)
-  local ok, result = pcall(translated, text, drop)
-  if ok then return result end
-  if type(result) == 'table' and result.cannot then return nil, result.cannot end
-  error(result, 0)
-end
+dialect.request = request_by(translated)

@@ -57,23 +57,28 @@ local function request(h)
   if answered(h, data, #text) then return end
   local first, last = match(headers:get('x-aigw-edit') or '', '^(%d+),(%d+)$')
   local asked = unescape(headers:get('x-aigw-asked') or '')
-  local model = data.model == '*' and asked or data.model
+  local model, streams = data.model == '*' and asked or data.model, false
   if data.parameters then
     text = with_parameters(text, model, data.parameters)
   else
     text = sub(text, 1, tonumber(first) - 1) .. quoted(model) .. sub(text, tonumber(last) + 1)
   end
   if not data.same then
-    local other, field = dialect.request(text, data.drop)
+    local other, more = dialect.request(text, data.drop, data.embeds)
     if not other then
       return refuse(h, '400', 'invalid_request_error', 'unsupported_by_provider',
-        'The provider of this model cannot do: ' .. field, {['x-aigw-own'] = '1'})
+        'The provider of this model cannot do: ' .. more, {['x-aigw-own'] = '1'})
     end
-    text = other
+    text, streams = other, more
     headers:replace('content-type', 'application/json')
   end
   provider_headers(headers, data)
-  if data.path then headers:replace(':path', data.path.before .. in_a_path(model) .. data.path.after) end
+  if data.path then
+    local before, after = data.path.before, streams and data.path.stream or data.path.after
+    -- Gemini's names may be written with or without what stands before them in a path.
+    if data.path.stream then model = match(model, '^models/(.*)$') or model end
+    headers:replace(':path', before .. in_a_path(model) .. after)
+  end
   headers:replace('content-length', tostring(buffer:setBytes(text)))
 end
 envoy_on_request = guarded(request)
@@ -88,9 +93,15 @@ local function body_text(h)
   return body:getBytes(0, body:length())
 end
 
-local function cause_of(status, text)
+-- Every dialect keeps what failed under `error`; Gemini has a list of them at times.
+local function error_of(text)
   local ok, doc = pcall(decode, text)
-  local inner = ok and is_object(doc) and is_object(doc.error) and doc.error or {}
+  if ok and is_array(doc) then doc = doc[1] end
+  return ok and is_object(doc) and is_object(doc.error) and doc.error or {}
+end
+
+local function cause_of(status, text)
+  local inner = error_of(text)
   local found = CODES[inner.code] or CODES[inner.type]
   if found then return found end
   if dialect and dialect.cause(inner) then return dialect.cause(inner) end
@@ -109,10 +120,8 @@ local function failed(h, cause, anthropic)
   return true
 end
 
--- What a provider says about the client's own request, in the client's dialect (both keep it under `error`).
-local function passed_on(text, status, anthropic)
-  local ok, doc = pcall(decode, text)
-  local inner = ok and is_object(doc) and is_object(doc.error) and doc.error or {}
+-- What a provider says about the client's own request, in the client's dialect.
+local function passed_on(inner, status, anthropic)
   local function word(value, default) return type(value) == 'string' and value ~= '' and value or default end
   local message = word(inner.message, 'The provider refused the request.')
   if anthropic then
@@ -146,9 +155,15 @@ local function response(h)
     local ok, doc, spans = pcall(decode, text)
     if not ok or not is_object(doc) then return failed(h, 'bad-response', data.anthropic) end
     if not data.same then
-      local fine, other = pcall(dialect.response, text, doc, spans)
-      if not fine then return failed(h, 'bad-response', data.anthropic) end
-      put(h, other)
+      local fine, other = pcall(dialect.response, text, doc, spans, data.embeds)
+      if fine then return put(h, other) end
+      if type(other) ~= 'table' then return failed(h, 'bad-response', data.anthropic) end
+      -- A reply that is a refusal in truth.
+      headers = h:headers()
+      headers:replace(':status', '400')
+      headers:replace('content-type', 'application/json')
+      headers:replace('x-aigw-cause', 'content-filter')
+      put(h, passed_on(other.refused, '400', data.anthropic))
     end
     return
   end
@@ -156,6 +171,6 @@ local function response(h)
   if cause and failed(h, cause, data.anthropic) then return end
   headers = h:headers()
   headers:replace('content-type', 'application/json')
-  put(h, passed_on(text, status, data.anthropic))
+  put(h, passed_on(error_of(text), status, data.anthropic))
 end
 envoy_on_response = guarded_reply(response)

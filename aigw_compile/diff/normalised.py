@@ -1,0 +1,82 @@
+"""Two documents to what differs in how they are written and not in what they mean, so that nobody has to trust an empty diff."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from aigw_compile.diagnostic import Json, Pointer
+from aigw_compile.diff.types import Change
+from aigw_compile.mask import HIDDEN, NO_VEIL, Veil
+from aigw_compile.meaning import Item, Node, Tree, plain, written
+
+Veils = tuple[Veil, Veil]
+
+
+class Same(NamedTuple):
+    """A difference that normalising removed. None: it stands on one side only."""
+
+    place: str
+    before: Any
+    after: Any
+    why: str
+
+
+def normalised(old: Json, new: Json, changes: Sequence[Change], veils: Veils = (NO_VEIL, NO_VEIL)) -> Iterator[Same]:
+    """Yield every difference in writing that is no change of meaning, nor a part of one. Hidden places are passed over."""
+    told = ({c.at for c in changes if c.old}, {c.at for c in changes if not c.old})
+    # A change stands in one document; what is at the same named place in the other belongs to it too.
+    places = {c.place for c in changes}
+    if isinstance(old, dict) and isinstance(new, dict):
+        for found, at_old, at_new in _walk(written(old), written(new), ""):
+            sides = ((at_old, told[0], veils[0]), (at_new, told[1], veils[1]))
+            known = any(at is not None and _touches(at, changed) for at, changed, _ in sides)
+            hidden = any(at is not None and (veil.covers(at) or veil.around(at)) for at, _, veil in sides)
+            if (
+                not known
+                and not hidden
+                and not _within(found.place, places)
+                and HIDDEN not in (found.before, found.after)
+            ):
+                yield found
+
+
+def _touches(at: Pointer, changed: set[Pointer]) -> bool:
+    return any(at[: len(c)] == c or c[: len(at)] == at for c in changed)
+
+
+def _within(place: str, places: set[str]) -> bool:
+    return any(place == p or place.startswith((f"{p}.", f"{p}[")) for p in places)
+
+
+Found = tuple[Same, Pointer | None, Pointer | None]
+
+
+def _walk(old: Node, new: Node, path: str) -> Iterator[Found]:
+    for key, node in old.children.items():
+        place = _step(path, old.kind, key)
+        if key in new.children:
+            yield from _both(node, new.children[key], place)
+        else:
+            yield Same(place, plain(node), None, "left out, it is what holds anyway"), node.at, None
+    for key, node in new.children.items():
+        if key not in old.children:
+            yield Same(_step(path, new.kind, key), None, plain(node), "written out, it holds anyway"), None, node.at
+    common = [[k for k in one.children if k in other.children] for one, other in ((old, new), (new, old))]
+    if old.kind != "map" and common[0] != common[1]:
+        yield Same(path, common[0], common[1], "the order of names means nothing here"), None, None
+
+
+def _both(old: Tree, new: Tree, place: str) -> Iterator[Found]:
+    if isinstance(old, Node) and isinstance(new, Node):
+        yield from _walk(old, new, place)
+    elif isinstance(old, Item) and isinstance(new, Item) and old.leaf.shown != new.leaf.shown:
+        yield Same(place, old.leaf.shown, new.leaf.shown, "two ways to write the same"), old.at, new.at
+
+
+def _step(path: str, kind: str, key: str) -> str:
+    if kind == "keyed":
+        return f"{path}[{key}]"
+    if kind == "set":
+        return path
+    return key if not path or path == "spec" else f"{path}.{key}"
