@@ -218,6 +218,11 @@ def kong_of(text: str | None) -> live.Kong | None:
         raise SideError(str(wrong)) from None
 
 
+def kong_choice(choices: Sequence[TargetChoice]) -> TargetChoice:
+    """Return what is compiled to be held against a Kong."""
+    return next((choice for choice in choices if choice.name == live.TARGET), TargetChoice(live.TARGET, "", {}))
+
+
 def drifts(old: Sides | live.Kong, new: Sides | live.Kong, choice: TargetChoice) -> Iterator[Drifting]:
     """Yield the diff of each gateway of the side that is compiled; where none is, of each that either has. Raises SideError."""
     compiled = [side for side in (old, new) if isinstance(side, Sides)]

@@ -77,7 +77,7 @@ def _run(
     if base not in kongs:
         kongs[base] = comparing.kong_of(base)
     if any(kongs.values()):
-        wanted = (next((c for c in wanted if c.name == live.TARGET), TargetChoice(live.TARGET, "", {})),)
+        wanted = (comparing.kong_choice(wanted),)
     new: comparing.Sides | live.Kong
     if head:
         new = kongs[head] or comparing.side_of(head, project, wanted, frozen=frozen)

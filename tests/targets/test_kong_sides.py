@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import ssl
 import threading
 from collections.abc import Callable
@@ -116,6 +117,18 @@ def test_what_differs_is_told_with_its_cause(rows: Rows, project: Path, capsys: 
     assert found["changes"][0]["cause"].startswith("gateway.yaml:13:")
     assert "- **unclassified**: kong.yml: " in page
     assert "`gateway.yaml:13:" in page
+
+
+def test_a_difference_may_be_approved(rows: Rows, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one(rows, "plugins", name="rate-limiting")["config"]["minute"] = 100
+    with serving(Admin(rows)) as url:
+        _, _, err = run(capsys, "diff", url, "--fail-on", "breaking")
+        found = re.search(r"aigw-compile approve ([0-9a-f]{12})", err)
+        assert found, err
+        approve = ("approve", found[1], "--until", "2999-01-01", "--reason", "an experiment", "--against", url)
+        assert run(capsys, *approve)[0] == 0
+        assert run(capsys, "diff", url, "--fail-on", "breaking")[0] == 0
+        assert run(capsys, "diff", url, "--exit-code")[0] == 2
 
 
 def test_a_dump_against_a_running_kong(rows: Rows, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
