@@ -101,32 +101,38 @@ def _pairs(old: Sequence[Entity], new: Sequence[Entity]) -> list[Pair]:
     return pairs
 
 
-def _alike(old: Iterable[Entity], new: Iterable[Entity]) -> Iterator[Pair]:
+def _alike(old: Sequence[Entity], new: Sequence[Entity]) -> Iterator[Pair]:
     """Pair what has no name of its own: certificates by what they are, keys of a consumer by what they hold, or by number."""
-    left: dict[tuple[str, Ident], list[Entity]] = {}
+    known: dict[Any, list[Entity]] = {}
     for entity in old:
-        left.setdefault((entity.kind, entity.home), []).append(entity)
+        for content in _contents(entity):
+            known.setdefault(content, []).append(entity)
+    taken: set[int] = set()
     single: list[Entity] = []
     for entity in new:
-        held = left.get((entity.kind, entity.home), [])
-        match = next((e for e in held if _same(e, entity)), None)
+        match = next((e for content in _contents(entity) for e in known.get(content, ()) if id(e) not in taken), None)
         if match:
-            held.remove(match)
+            taken.add(id(match))
             yield Pair(match, entity)
         else:
             single.append(entity)
+    left: dict[Any, list[Entity]] = {}
+    for entity in reversed(old):
+        if id(entity) not in taken:
+            left.setdefault((entity.kind, entity.home), []).append(entity)
     for entity in single:
-        held = left.get((entity.kind, entity.home), [])
-        match = held.pop(0) if held and not KINDS[entity.kind].keys else None
-        yield Pair(match, entity)
+        held = left.get((entity.kind, entity.home))
+        yield Pair(held.pop() if held and not KINDS[entity.kind].keys else None, entity)
     yield from (Pair(e, None) for held in left.values() for e in held)
 
 
-def _same(old: Entity, new: Entity) -> bool:
-    if KINDS[old.kind].keys:
-        fields = ("id", "cert") if old.home == () and "cert" in new.value else ()
-        return any(f in old.value and old.value[f] == new.value.get(f) for f in fields)
-    return all(old.value.get(f) == new.value.get(f) for f in FIELDS[old.kind])
+def _contents(entity: Entity) -> Iterator[tuple[Any, ...]]:
+    """What an entity is the same by, where its name does not tell."""
+    fields = ("id", "cert") if entity.kind == "certificates" else () if KINDS[entity.kind].keys else FIELDS[entity.kind]
+    for field in fields:
+        value = entity.value.get(field)
+        if isinstance(value, str) or (isinstance(value, Secret) and value.known):
+            yield entity.kind, entity.home, field, value.digest if isinstance(value, Secret) else value
 
 
 def _by_number(old: Entity, new: Entity) -> bool:
@@ -195,9 +201,9 @@ def _change(found: Found, spec: Any, old: Kong, new: Kong) -> Change:
     cause = next(iter(origins.of(at)), ()) if origins else ()
     if any((old.veil, new.veil)):
         place = old.veil.text(new.veil.text(place))
-        if origins and any(
-            hides(v, origins, at, (new if new.compiled else old).veil) for v in (before, after) if v is not None
-        ):
+        veil = (new if new.compiled else old).veil
+        told = [v if isinstance(v, (dict, list)) else short(v) for v in (before, after) if v is not None]
+        if origins and any(hides(v, origins, at, veil) for v in told):
             before, after = (HIDDEN if value is not None else None for value in (before, after))
     moved = op == "moved"
     op = "changed" if moved else op
