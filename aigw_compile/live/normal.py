@@ -20,6 +20,8 @@ ALSO_RUNTIME: Mapping[str, frozenset[str]] = {
     "ca_certificates": frozenset({"cert_digest", "metadata"}),
 }
 """Fields that Enterprise and Konnect add (Kong's documentation; go-kong's types)."""
+ELSEWHERE = frozenset({"tcp", "tls", "tls_passthrough", "udp", "ws", "wss"})
+"""Protocols that no route of ours has. Which of them a plugin has by default differs by plugin, version and edition."""
 PORTS = {"http": 80, "https": 443}
 
 
@@ -47,7 +49,10 @@ def normal(kind: str, entity: Mapping[str, Any], release: Release) -> dict[str, 
         value["config"] = plugins.filled(
             str(value.get("name")), _renamed(config if isinstance(config, dict) else {}), release
         )
-    made = _canonical(_traced(plugins.entity_filled(kind, value, release), entity), kind, value, ())
+    filled = plugins.entity_filled(kind, value, release)
+    if kind == "plugins" and isinstance(protocols := filled.get("protocols"), list):
+        filled["protocols"] = [p for p in protocols if p not in ELSEWHERE]
+    made = _canonical(_traced(filled, entity), kind, value, ())
     assert isinstance(made, dict)
     return made
 

@@ -179,9 +179,9 @@ ENTERPRISE: dict[str, dict[str, Any]] = {
 
 @cache
 def published(shared: Path, version: str) -> dict[str, Any]:
-    """Published schemas of plugins' configurations by the plugin's name without hyphens."""
+    """Published schemas of plugins by the plugin's name without hyphens: of `config` and of `protocols`."""
     folder = shared / "upstream/kong" / f"plugins-{version}"
-    return {p.stem.lower(): json.loads(p.read_text("utf-8"))["properties"]["config"] for p in folder.glob("*.json")}
+    return {p.stem.lower(): json.loads(p.read_text("utf-8"))["properties"] for p in folder.glob("*.json")}
 
 
 def as_shown(schema: Any, value: Any) -> Any:
@@ -222,7 +222,10 @@ def rows_of(body: dict[str, Any], schemas: dict[str, Any], seed: int = 0, enterp
         if holder:
             row[holder[0]] = {"id": holder[1]}
         if kind == "plugins" and entity["name"].replace("-", "") in schemas:
-            row["config"] = as_shown(schemas[entity["name"].replace("-", "")], row.get("config") or {})
+            schema = schemas[entity["name"].replace("-", "")]
+            row["config"] = as_shown(schema["config"], row.get("config") or {})
+            if "protocols" in schema and "protocols" not in entity:
+                row["protocols"] = [*schema["protocols"]["default"]]
         rows[kind].append(row)
         for name, field in NESTED.get(kind, {}).items():
             for child in entity.get(name, ()):

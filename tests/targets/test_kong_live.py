@@ -122,7 +122,7 @@ def test_a_dump_that_holds_what_the_spec_says(name: str, profile: str, tmp_path:
         assert said(live.compare(dump, case.running(rows), case.name, facts("kong", profile))) == []
 
 
-@pytest.mark.parametrize("profile", kong_specs.PROFILES)
+@pytest.mark.parametrize("profile", kong_specs.TELLING)
 @pytest.mark.parametrize("name", GATEWAYS)
 def test_what_was_compiled_is_what_was_compiled(name: str, profile: str, tmp_path: Path) -> None:
     """As a file, and as a Kong that shows no default at all."""
