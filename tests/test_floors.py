@@ -19,12 +19,12 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"mask"}),
     frozenset({"ir", "source", "document"}),
     frozenset({"policies", "target", "project"}),
-    frozenset({"plan", "rules", "validate", "lower", "prune", "secretfiles"}),
+    frozenset({"plan", "plugins", "rules", "validate", "lower", "prune", "secretfiles"}),
     frozenset({"meaning", "kongblocks", "resolve"}),
     frozenset({"diff", "reuse", "view"}),
     frozenset({"emitters", "render", "verify", "write", "reading", "approvals", "live"}),
     frozenset({"compiler"}),
-    frozenset({"comparing", "explain", "pinning"}),
+    frozenset({"comparing", "explain", "local", "pinning"}),
     frozenset({"cli"}),
     frozenset({"__main__"}),
 )
@@ -35,7 +35,15 @@ ASIDE = {"language", "__init__"}
 LONGEST = 400
 YAML_ROOMS = {"source", "document", "language", "approvals"}
 """Who may touch a YAML library."""
-TO_THE_PROXY = {"emitters/proxy.py", "cli/serve.py", "cli/secrets.py", "secretfiles.py", "verify.py"}
+TO_THE_PROXY = {
+    "emitters/proxy.py",
+    "cli/serve.py",
+    "cli/run.py",
+    "cli/secrets.py",
+    "local/envoy.py",
+    "secretfiles.py",
+    "verify.py",
+}
 """Who may import the proxy: to check what was written for it, to run it, and to fetch secrets as it does."""
 
 FILES = sorted(PACKAGE.rglob("*.py"))

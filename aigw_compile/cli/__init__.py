@@ -15,6 +15,7 @@ COMMANDS: Mapping[str, str] = {
     "schema": "Print a JSON schema, for editors and for CI.",
     "secrets": "Fetch the secrets that an output needs and write them beside it.",
     "serve": "Run the reference proxy on a spec.",
+    "run": "Run a spec on this machine with mock providers, on a real Envoy or the proxy.",
     "init": "Start a new project.",
 }
 """Name -> one line of help; the command itself is `command` in cli/NAME.py."""

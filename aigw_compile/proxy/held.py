@@ -185,4 +185,8 @@ def mock_key(consumer: Consumer) -> str:
 
 
 def mock_login(consumer: Consumer, login: Login) -> str:
-    return login_text(login.username, f"mock-password-{consumer.name}")
+    return login_text(login.username, mock_password(consumer))
+
+
+def mock_password(consumer: Consumer) -> str:
+    return f"mock-password-{consumer.name}"

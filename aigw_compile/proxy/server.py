@@ -72,7 +72,7 @@ async def _serve(
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar())
         )
-        made = await _made_up(stack, config) if mock else _MadeUp({}, {}, {})
+        made = await made_up(stack, config) if mock else MadeUp({}, {}, {})
         metrics = Metrics()
         who = callers(config, held, session, metrics, time.time, made.issuers)
         entra = None if mock else entra_of(config, held, session, metrics, time.time)
@@ -97,19 +97,19 @@ async def _serve(
             await stack.enter_async_context(_sending(spans))
         for index, listener in enumerate(config.listeners):
             wanted = listener.port if port is None else port if index == 0 else 0
-            sock = _bound(address, wanted)
+            sock = bound(address, wanted)
             tls = held.listeners.get(listener.name)
             await stack.enter_async_context(running(application(gateway, listener), sock, tls))
-            state["listeners"][listener.name] = f"{_url(sock, tls)}{listener.base_path}"
+            state["listeners"][listener.name] = f"{url_of(sock, tls)}{listener.base_path}"
         inside, inside_port = config.operations
         apart = config.prometheus not in (None, inside_port)
-        sock = _bound(inside, inside_port if port is None else 0)
+        sock = bound(inside, inside_port if port is None else 0)
         await stack.enter_async_context(running(operations(gateway, metrics=not apart), sock))
-        state["operations"] = state["metrics"] = _url(sock)
+        state["operations"] = state["metrics"] = url_of(sock)
         if apart and config.prometheus is not None:
-            sock = _bound(inside, config.prometheus if port is None else 0)
+            sock = bound(inside, config.prometheus if port is None else 0)
             await stack.enter_async_context(running(operations(gateway, health=False), sock))
-            state["metrics"] = _url(sock)
+            state["metrics"] = url_of(sock)
         stop = asyncio.Event()
         for name in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(name, stop.set)
@@ -120,7 +120,7 @@ async def _serve(
     return 0
 
 
-class _MadeUp(NamedTuple):
+class MadeUp(NamedTuple):
     """What stands in for the world outside."""
 
     bases: Mapping[str, str]
@@ -131,11 +131,11 @@ class _MadeUp(NamedTuple):
     """What a user is told of it."""
 
 
-async def _made_up(stack: contextlib.AsyncExitStack, config: Config) -> _MadeUp:
+async def made_up(stack: contextlib.AsyncExitStack, config: Config) -> MadeUp:
     """Serve the mock providers, and a mock issuer where tokens are asked for."""
-    sock = _bound("127.0.0.1", 0)
+    sock = bound("127.0.0.1", 0)
     await stack.enter_async_context(running(Providers(), sock))
-    bases = {p.name: f"{_url(sock)}/{p.name}" for p in config.providers}
+    bases = {p.name: f"{url_of(sock)}/{p.name}" for p in config.providers}
     issuers: dict[str, str] = {}
     shown: dict[str, Any] = {
         "keys": {c.name: mock_key(c) for c in config.consumers if c.credentials and config.headers},
@@ -145,11 +145,11 @@ async def _made_up(stack: contextlib.AsyncExitStack, config: Config) -> _MadeUp:
     if config.jwt:
         from aigw_compile.proxy.mock_issuer import Issuer
 
-        issuer, sock = Issuer(), _bound("127.0.0.1", 0)
+        issuer, sock = Issuer(), bound("127.0.0.1", 0)
         await stack.enter_async_context(running(issuer, sock))
-        issuers = {one.name: _url(sock) for one in config.jwt}
+        issuers = {one.name: url_of(sock) for one in config.jwt}
         shown["tokens"] = dict(issuer.tokens(config))
-    return _MadeUp(bases, issuers, shown)
+    return MadeUp(bases, issuers, shown)
 
 
 @contextlib.asynccontextmanager
@@ -164,7 +164,7 @@ async def _sending(spans: Spans) -> Any:
         await spans.flush()
 
 
-def _bound(address: str, port: int) -> socket.socket:
+def bound(address: str, port: int) -> socket.socket:
     """A listening socket. Raises StartError where the address cannot be had."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -178,7 +178,7 @@ def _bound(address: str, port: int) -> socket.socket:
     return sock
 
 
-def _url(sock: socket.socket, tls: ssl.SSLContext | None = None) -> str:
+def url_of(sock: socket.socket, tls: ssl.SSLContext | None = None) -> str:
     host, port = sock.getsockname()[:2]
     scheme = "https" if tls else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

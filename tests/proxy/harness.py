@@ -160,7 +160,7 @@ class Proxy:
         held = mocked(self.config) if self._environ is None else fetched(self.config, self._environ)
         async with contextlib.AsyncExitStack() as stack:
             session = await stack.enter_async_context(aiohttp.ClientSession())
-            sock = server._bound("127.0.0.1", 0)
+            sock = server.bound("127.0.0.1", 0)
             await stack.enter_async_context(server.running(self.providers, sock))
             base = f"http://127.0.0.1:{sock.getsockname()[1]}"
             bases = {p.name: f"{base}/{p.name}" for p in self.config.providers if self._environ is None}
@@ -171,9 +171,9 @@ class Proxy:
             balance = Balance(lambda: self.now, Random(7))
             issuers: dict[str, str] = {}
             if self.config.jwt:
-                front = server._bound("127.0.0.1", 0)
+                front = server.bound("127.0.0.1", 0)
                 await stack.enter_async_context(server.running(self.issuer, front))
-                issuers = {one.name: server._url(front) for one in self.config.jwt}
+                issuers = {one.name: server.url_of(front) for one in self.config.jwt}
             metrics = Metrics()
             entra = entra_of(self.config, held, session, metrics, lambda: self.now, self._entra, self._entra)
             upstream = Upstream(session, held.providers, bases, entra if self._environ is not None else None)
@@ -191,10 +191,10 @@ class Proxy:
                 metrics=metrics,
                 stores=shared,
             )
-            front = server._bound("127.0.0.1", 0)
+            front = server.bound("127.0.0.1", 0)
             self.port = front.getsockname()[1]
             await stack.enter_async_context(server.running(application(self.gateway, self.config.listeners[0]), front))
-            inside = server._bound("127.0.0.1", 0)
+            inside = server.bound("127.0.0.1", 0)
             self.operations_port = inside.getsockname()[1]
             await stack.enter_async_context(server.running(operations(self.gateway), inside))
             self._ready.set()
@@ -299,7 +299,7 @@ def proxy(spec: str = SPEC, environ: Mapping[str, str] | None = None, entra: str
 @contextlib.contextmanager
 def served(app: Any, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve an ASGI application in a thread of its own while the context lasts; yield where it is."""
-    sock = server._bound("127.0.0.1", 0)
+    sock = server.bound("127.0.0.1", 0)
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
 
     async def serve() -> None:
@@ -309,7 +309,7 @@ def served(app: Any, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
     thread.start()
     try:
-        yield server._url(sock, tls)
+        yield server.url_of(sock, tls)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(10)

@@ -160,9 +160,9 @@ Serve = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
 
 
 async def serving(app: Serve, work: Callable[[aiohttp.ClientSession, str], Awaitable[Any]]) -> Any:
-    sock = server._bound("127.0.0.1", 0)
+    sock = server.bound("127.0.0.1", 0)
     async with aiohttp.ClientSession() as session, server.running(app, sock):
-        return await work(session, server._url(sock))
+        return await work(session, server.url_of(sock))
 
 
 def test_asking_others(monkeypatch: pytest.MonkeyPatch) -> None:
