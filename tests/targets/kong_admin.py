@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from aigw_compile import plugins
+
 Rows = dict[str, list[dict[str, Any]]]
 """Kind -> entities, each with an id; references are {"id": ...}."""
 
@@ -221,7 +223,7 @@ def rows_of(body: dict[str, Any], schemas: dict[str, Any], seed: int = 0, enterp
         row["id"] = entity.get("id") or fresh()
         if holder:
             row[holder[0]] = {"id": holder[1]}
-        if kind == "plugins" and entity["name"].replace("-", "") in schemas:
+        if kind == "plugins" and entity["name"].replace("-", "") in schemas and plugins.known(entity["name"]):
             schema = schemas[entity["name"].replace("-", "")]
             row["config"] = as_shown(schema["config"], row.get("config") or {})
             if "protocols" in schema and "protocols" not in entity:

@@ -102,7 +102,7 @@ def test_a_kong_that_holds_what_the_spec_says(name: str, profile: str, tmp_path:
         number = kong_admin.strangers(rows, seed)
         drift = case.drift(case.running(rows, size))
         assert said(drift) == []
-        assert drift.findings == ()
+        assert {d.code for d in drift.findings} <= {"AIG7104"}
         assert drift.diff.compared == sum(map(len, rows.values())) - number - len(rows["members"])
         assert f"{number} entities without our tags were left alone" in " ".join(drift.diff.notes)
 
