@@ -46,9 +46,8 @@ def normal(kind: str, entity: Mapping[str, Any], release: Release) -> dict[str, 
         value = {**_split(url), **{k: v for k, v in value.items() if k != "url"}}
     if kind == "plugins":
         config = value.get("config")
-        value["config"] = plugins.filled(
-            str(value.get("name")), _renamed(config if isinstance(config, dict) else {}), release
-        )
+        written = _renamed(config) if isinstance(config, dict) else {}
+        value["config"] = plugins.filled(str(value.get("name")), written, release, whole=True)
     filled = plugins.entity_filled(kind, value, release)
     if kind == "plugins" and isinstance(protocols := filled.get("protocols"), list):
         filled["protocols"] = [p for p in protocols if p not in ELSEWHERE]

@@ -62,10 +62,13 @@ def check_entity(kind: str, entity: Json, release: Release) -> Iterator[Fault]:
         yield from checking.check(field, entity, release)
 
 
-def filled(name: str, config: Mapping[str, Any], release: Release) -> dict[str, Any]:
-    """Return a configuration with the defaults of a release; that of an unknown plugin as it is."""
+def filled(name: str, config: Mapping[str, Any], release: Release, *, whole: bool = False) -> dict[str, Any]:
+    """Return a configuration with the defaults of a release; that of an unknown plugin as it is.
+
+    With `whole` also records that Kong leaves out where nobody wrote them: for comparing, they say nothing.
+    """
     plugin = reader.plugin(name, release)
-    return filling.filled(plugin.config, config) if plugin else dict(config)
+    return filling.filled(plugin.config, config, whole=whole) if plugin else dict(config)
 
 
 def entity_filled(kind: str, entity: Mapping[str, Any], release: Release) -> dict[str, Any]:

@@ -186,20 +186,35 @@ def published(shared: Path, version: str) -> dict[str, Any]:
     return {p.stem.lower(): json.loads(p.read_text("utf-8"))["properties"] for p in folder.glob("*.json")}
 
 
-def as_shown(schema: Any, value: Any) -> Any:
+CLOSED = (
+    *(
+        "azure_use_managed_identity",
+        "azure_client_id",
+        "azure_client_secret",
+        "azure_tenant_id",
+        "cloud_authentication",
+    ),
+    "max_tokens",
+)
+"""Fields that are published for 3.9 and that open-source Kong does not have, or not with that default (3.9.3, kong/llm/schemas)."""
+
+
+def as_shown(schema: Any, value: Any, without: tuple[str, ...] = ()) -> Any:
     """A configuration as Kong shows it: every field, with its default, or null."""
     if isinstance(value, dict) and "properties" in schema:
         made = dict(value)
         for name, inner in schema["properties"].items():
+            if name in without:
+                continue
             if made.get(name) is None:
                 made[name] = copy.deepcopy(inner.get("default"))
             if made[name] is None and "properties" in inner and not _optional(inner):
                 made[name] = {}
             if made[name] is not None:
-                made[name] = as_shown(inner, made[name])
+                made[name] = as_shown(inner, made[name], without)
         return made
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
-        return [as_shown(schema["items"], v) for v in value]
+        return [as_shown(schema["items"], v, without) for v in value]
     return value
 
 
@@ -225,7 +240,7 @@ def rows_of(body: dict[str, Any], schemas: dict[str, Any], seed: int = 0, enterp
             row[holder[0]] = {"id": holder[1]}
         if kind == "plugins" and entity["name"].replace("-", "") in schemas and plugins.known(entity["name"]):
             schema = schemas[entity["name"].replace("-", "")]
-            row["config"] = as_shown(schema["config"], row.get("config") or {})
+            row["config"] = as_shown(schema["config"], row.get("config") or {}, () if enterprise else CLOSED)
             if "protocols" in schema and "protocols" not in entity:
                 row["protocols"] = [*schema["protocols"]["default"]]
         rows[kind].append(row)

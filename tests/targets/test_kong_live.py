@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from aigw_compile import compiler, live, secretfiles
+from aigw_compile import compiler, live, plugins, secretfiles
 from aigw_compile.document import text_of
 from aigw_compile.live import admin as reader
 from aigw_compile.live.compare import Drift
@@ -150,7 +150,9 @@ def test_kongs_own_ids_and_defaults(name: str, tmp_path: Path) -> None:
     for row in rows["certificates"]:
         row["snis"] = [s["name"] for s in rows["snis"] if s["certificate"]["id"] == row["id"]]
     with kong_admin.serving(Admin(rows, 5)) as url:
-        assert said(case.drift(live.running(url, {}))) == []
+        drift = case.drift(live.running(url, {}))
+    unknown = {row["name"] for row in rows["plugins"] if not plugins.known(row["name"])}
+    assert [s for s in said(drift) if not any(f".plugins[{name}:" in s for name in unknown)] == []
 
 
 # --- one change shows once
@@ -231,7 +233,7 @@ def test_each_field_that_changes_shows_once_at_its_place(name: str, profile: str
     rows = case.rows(5)
     left = [(k, row, [*told_of(k, row)]) for k, listed in rows.items() if k != "members" for row in listed]
     number = sum(len(paths) for _, _, paths in left)
-    assert number > 250
+    assert number > 200
     while left := [(kind, row, paths) for kind, row, paths in left if paths]:
         undo = [(row, path, at(row, path)) for _, row, paths in left for path in [paths.pop()]]
         for row, path, before in undo:
