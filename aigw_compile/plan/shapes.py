@@ -167,6 +167,13 @@ def limits_that_do_not_fit(gateway: ir.Gateway, than: Mapping[str, Any]) -> Iter
     yield from fits.limits_too_much(gateway, than["unit"], _slots(than["limiters"]), bool(wide))
 
 
+def limits_in_two_limiters(gateway: ir.Gateway, limiters: Mapping[str, Any]) -> Iterator[Pointer]:
+    """A limit on requests in another limiter than the first, where both are used."""
+    found = fits.placed(gateway, "requests", _slots(limiters)["requests"], True)
+    if len({held.slot for held in found}) > 1:
+        yield from (x.origin for held in found if held.slot for x in held.limits)
+
+
 def limits_at_two_doors(gateway: ir.Gateway, limiters: Mapping[str, Any]) -> Iterator[Pointer]:
     """A limit of a model with two doors, in a limiter whose instances share no counter."""
     if any(sending.speaks(m, "anthropic") for m in gateway.models):
@@ -267,6 +274,7 @@ SHAPES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         groups_without_members,
         limits_that_do_not_fit,
         limits_at_two_doors,
+        limits_in_two_limiters,
         tokens_at_two_doors,
         tokens_of_several_dialects,
         limit_stores_without_limits,

@@ -76,10 +76,10 @@ def _free(port: int) -> bool:
 
 
 @contextmanager
-def running(folder: Path, admin: int) -> Iterator[Path]:
+def running(folder: Path, admin: int, *options: str) -> Iterator[Path]:
     """Run Envoy in a folder until the block ends; yield the file with its log."""
     log = folder / "envoy.log"
-    command = [binary(), "-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
+    command = [binary(), "-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "-l", "warning", *options]
     command += ["--file-flush-interval-msec", "50"]  # the access log, soon enough for a test
     with log.open("w") as out:
         process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)

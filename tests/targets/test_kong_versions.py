@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -12,8 +13,8 @@ import pytest
 from aigw_compile.kongblocks import EDITIONS
 from aigw_compile.target import manifest, release
 from tests import support
-from tests.targets.kong_specs import CASES, SPECS
-from tests.targets.test_kong import output, plugins
+from tests.targets.kong_specs import CASES, CHOICES, KEYS, OPENAI, SPECS, spec
+from tests.targets.test_kong import built, output, plugins, running
 
 
 class Step(NamedTuple):
@@ -112,3 +113,159 @@ def test_the_oracle_sees_what_is_too_new_and_what_is_gone() -> None:
 
 def test_editions_are_the_profiles() -> None:
     assert [*EDITIONS] == [*manifest("kong").profiles]
+
+
+CLAUDE = """
+  providers:
+    - {name: c, type: anthropic, auth: {apiKey: {env: CLAUDE}}}
+    - {name: o, type: openai, auth: {apiKey: {env: O}}}
+"""
+TWO_DOORS = spec(
+    CLAUDE
+    + KEYS
+    + """
+  models:
+    - name: claude
+      targets: [{provider: c, model: claude-sonnet-4-5}, {provider: c, model: claude-haiku-4-5, weight: 2}]
+      policies:
+        limits: [{name: own, by: [model], per: minute, requests: 5, tokens: 50}, {name: hourly, by: [ip], per: hour, requests: 9}]
+    - {name: mixed, targets: [{provider: c, model: claude-sonnet-4-5}, {provider: o, model: gpt-4o, priority: 1}]}
+    - {name: claude-messages, targets: [{provider: o, model: gpt-4o}]}
+  consumers: [{name: me, credentials: [{apiKey: {env: ME}}]}]
+  policies:
+    promptGuard: {deny: [secret]}
+    promptDecorator: {prepend: [{role: system, content: be kind}]}
+"""
+)
+
+
+def routes(body: Any) -> dict[str, dict[str, Any]]:
+    return {r["name"]: r for s in body["services"] for r in s["routes"]}
+
+
+def test_the_door_of_anthropics_clients() -> None:
+    """From 3.13, for a model whose every target speaks their dialect; every plugin that reads a body is told of it."""
+    for profile in CHOICES:
+        body = output(TWO_DOORS, profile)
+        known = release(profile)
+        found = {name for name, r in routes(body).items() if any("/v1/messages" in path for path in r["paths"])}
+        assert found == ({"g-claude-messages-2"} if known.family == "enterprise" and known.has("3.13") else set())
+    body = output(TWO_DOORS, "enterprise-3.13")
+    assert routes(body)["g-claude-messages-2"]["paths"] == ["~/claude/v1/messages$"]
+    told = {p["name"]: p["config"].get("llm_format") for p in routes(body)["g-claude-messages-2"]["plugins"]}
+    readers = ("ai-proxy-advanced", "ai-prompt-guard", "ai-prompt-decorator", "ai-rate-limiting-advanced")
+    assert {name for name, value in told.items() if value} == set(readers)
+    assert "ai-prompt-guard" in {p["name"] for p in routes(body)["g-claude"]["plugins"]}
+    assert not [p for p in routes(body)["g-claude"]["plugins"] if "llm_format" in p["config"]]
+
+
+def test_the_doors_of_a_model_share_a_counter() -> None:
+    for profile in ("enterprise-3.13", "enterprise-3.15"):
+        body = output(TWO_DOORS, profile)
+        for plugin in ("rate-limiting-advanced", "ai-rate-limiting-advanced"):
+            one, two = (running(body, plugin, route, "me") for route in ("g-claude", "g-claude-messages-2"))
+            assert one
+            assert two
+            assert one["namespace"] == two["namespace"]
+        lost = [x for x in built(TWO_DOORS, profile).plan.losses if "for itself" in x.capability.note]
+        assert [x.place for x in lost] == ["models[claude].policies.limits[hourly]"]
+
+
+TOKENS = spec(
+    CLAUDE
+    + KEYS
+    + """
+  models:
+    - {name: a, targets: [{provider: c, model: claude-sonnet-4-5}, {provider: o, model: gpt-4o, priority: 1}]}
+    - {name: b, targets: [{provider: o, model: gpt-4o}]}
+  consumerGroups: [{name: team, policies: {limits: [{name: shared, by: [group], per: day, tokens: 700}]}}]
+  consumers: [{name: me, credentials: [{apiKey: {env: ME}}], groups: [team]}]
+"""
+)
+
+
+def test_tokens_before_there_were_policies() -> None:
+    body = output(TOKENS, "enterprise-3.11")
+    config = running(body, "ai-rate-limiting-advanced", "g-a", "me")
+    assert config == {
+        "llm_providers": [
+            {"name": "anthropic", "limit": [700], "window_size": [86400]},
+            {"name": "openai", "limit": [700], "window_size": [86400]},
+        ],
+        "tokens_count_strategy": "total_tokens",
+        "window_type": "fixed",
+        "identifier": "service",
+        "namespace": "g-tokens-group-team",
+        "strategy": "local",
+    }
+    notes = [x.capability.note for x in built(TOKENS, "enterprise-3.11").plan.losses]
+    assert any("as many times as its models have kinds; 3.14 counts them together" in note for note in notes)
+    assert not any(
+        "as its models have kinds" in x.capability.note for x in built(TOKENS, "enterprise-3.14").plan.losses
+    )
+    lost = [x for x in built(TOKENS, "enterprise-3.10").plan.losses if x.capability.support == "none"]
+    assert [(x.place, "3.11 has a namespace" in x.capability.note) for x in lost] == [
+        ("consumerGroups[team].policies.limits[shared]", True)
+    ]
+    assert running(output(TOKENS, "enterprise-3.10"), "ai-rate-limiting-advanced", "g-a", "me") is None
+
+
+SEVERAL = "  policies: {limits: [{name: a, by: [ip, consumer], per: day, requests: 5, tokens: 70}]}\n"
+ONE = """
+  models: [{name: chat, targets: [{provider: openai, model: gpt-4o}]}]
+  consumers: [{name: me, credentials: [{apiKey: {env: ME}}]}]
+"""
+
+
+def test_several_things_counted_at_once() -> None:
+    text = spec(OPENAI + KEYS + ONE + SEVERAL)
+    config = running(output(text, "enterprise-3.15"), "rate-limiting-advanced", "g-chat", "me")
+    assert config
+    assert config["compound_identifier"] == ["consumer", "ip"]
+    tokens = running(output(text, "enterprise-3.14"), "ai-rate-limiting-advanced", "g-chat", "me")
+    assert tokens
+    assert tokens["policies"][0]["match"] == [
+        {"type": "consumer", "partition_by": True},
+        {"type": "ip", "partition_by": True},
+    ]
+    assert running(output(text, "enterprise-3.13"), "ai-rate-limiting-advanced", "g-chat", "me") is None
+    assert running(output(text, "oss-3.9"), "rate-limiting", "g-chat", "me") is None
+
+
+@pytest.mark.parametrize(("name", "profile"), CASES)
+def test_names_and_tags_everywhere_and_no_ids(name: str, profile: str) -> None:
+    """A certificate has no name, and decK asks for its id; a server name names it again (README)."""
+    body = output(SPECS[name], profile)
+    for kind in ("services", "consumers", "vaults", "plugins", "certificates"):
+        for entity in body.get(kind, ()):
+            nested = [x for key in ("routes", "plugins", "acls", "snis") for x in entity.get(key, ())]
+            nested += [x for route in entity.get("routes", ()) for x in route["plugins"]]
+            for one in (entity, *nested):
+                assert one["tags"][:2] == ["managed-by-aigw-compile", f"aigw-gateway:{_name(name)}"], one
+                assert "id" not in one or "cert" in one
+
+
+def _name(name: str) -> str:
+    text = SPECS[name]
+    return re.search(r'"?metadata"?: \{"?name"?: "?([^",}]*)', text)[1]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(("name", "profile"), CASES)
+def test_no_plugin_keeps_its_own_idea_of_how_large_a_body_is(name: str, profile: str) -> None:
+    """8 KiB in 3.9 and up to 3.12: whatever reads a body is told of maxBodySize."""
+    shared = support.shared()
+    if not shared:
+        pytest.skip("needs the shared folder")
+    for p, _, _ in plugins(output(SPECS[name], profile)):
+        if p["name"].startswith("ai-") and "max_request_body_size" in _fields(p["name"]):
+            assert p["config"]["max_request_body_size"] > 0
+
+
+@cache
+def _fields(plugin: str) -> frozenset[str]:
+    shared = support.shared()
+    assert shared
+    found = (
+        p for p in (shared / "upstream/kong/plugins-3.15").glob("*.json") if p.stem.lower() == plugin.replace("-", "")
+    )
+    return frozenset(json.loads(next(found).read_text("utf-8"))["properties"]["config"]["properties"])

@@ -1,4 +1,4 @@
-"""The envoy target: a gateway to envoy.yaml (a bootstrap in tiers) and secrets.json (the files its keys are read from)."""
+"""The envoy target: a gateway to a bootstrap in tiers, in one file or three, and secrets.json (the files its keys are read from)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from aigw_compile import ir
 from aigw_compile.document import Block, Document, at
 from aigw_compile.emitters.envoy import callers, limits, observe, routes, wire
+from aigw_compile.emitters.envoy.layout import LAYOUTS
 from aigw_compile.emitters.envoy.listener import listener
 from aigw_compile.emitters.envoy.providers import identities
 from aigw_compile.emitters.envoy.secrets import secrets
@@ -51,7 +52,8 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
             },
         },
     )
-    return (Document("envoy.yaml", body), secrets(gateway))
+    documents, again = LAYOUTS[plan.facts.options["layout"]](body)
+    return (*documents, secrets(gateway, again))
 
 
 def _internal_listeners(buffer: int) -> Block:

@@ -24,8 +24,11 @@ class _Asked(NamedTuple):
         return {"$secret": self.name}
 
 
-def secrets(gateway: ir.Gateway) -> Document:
-    """Return secrets.json: SDS files of keys and certificates, and the client keys as one api_key_auth filter (ECDS)."""
+def secrets(gateway: ir.Gateway, again: tuple[str, ...] = ()) -> Document:
+    """Return secrets.json: SDS files of keys and certificates, and the client keys as one api_key_auth filter (ECDS).
+
+    `again`: outputs that Envoy has to read again when a file is new, since it refuses what names a file that is not there.
+    """
     asked: list[_Asked] = []
     files: list[Block] = []
     for owner, part, body, needed in (*_of_listeners(gateway), *_of_providers(gateway)):
@@ -46,6 +49,8 @@ def secrets(gateway: ir.Gateway) -> Document:
     for one in asked:
         listed[one.name] = Block(one.ref.origin, {"ref": secret_ref(one.ref), "for": one.what, "place": one.place})
     body = {"version": 1, "gateway": gateway.name, "target": "envoy", "secrets": listed, "files": files}
+    if again:
+        body["again"] = [*again]
     return Document("secrets.json", Block(gateway.origin, body))
 
 

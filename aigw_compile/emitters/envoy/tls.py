@@ -23,10 +23,10 @@ def secret_file(owner: str, part: str = "") -> str:
     return path if path != CLIENT_KEYS else f"{FOLDER}/{owner}.provider.yaml"
 
 
-def watched(path: str) -> dict[str, Any]:
-    """Return the source of a configuration that is read again when a file is renamed into the folder of secrets."""
+def watched(path: str, folder: str = FOLDER) -> dict[str, Any]:
+    """Return the source of a configuration that is read again when a file is renamed into a folder."""
     return {
-        "path_config_source": {"path": path, "watched_directory": {"path": FOLDER}},
+        "path_config_source": {"path": path, "watched_directory": {"path": folder}},
         "resource_api_version": "V3",
     }
 
