@@ -152,7 +152,7 @@ def test_kongs_own_ids_and_defaults(name: str, tmp_path: Path) -> None:
     with kong_admin.serving(Admin(rows, 5)) as url:
         drift = case.drift(live.running(url, {}))
     unknown = {row["name"] for row in rows["plugins"] if not plugins.known(row["name"])}
-    assert [s for s in said(drift) if not any(f".plugins[{name}:" in s for name in unknown)] == []
+    assert [s for s in said(drift) if not any(f"plugins[{name}:" in s for name in unknown)] == []
 
 
 # --- one change shows once
