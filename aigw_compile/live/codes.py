@@ -37,9 +37,10 @@ CODES: Mapping[str, tuple[str, str, str]] = {
     ),
     "AIG7104": (
         "warning",
-        "a plugin is not in the tables",
-        "The tables of targets/kong/plugins know nothing of this plugin, so its defaults are not filled in, and which "
-        "of its fields are secret is not known: all its texts are masked. That it changed shows; to what does not.",
+        "a plugin, or a field of it, is not in the tables",
+        "The tables of targets/kong/plugins know nothing of this plugin, or not of all its fields (openid-connect has "
+        "hundreds). Which of them are secret is not known, so they are masked. Nor are their defaults: a field that a "
+        "Kong shows and the spec does not ask for is not compared, and counted here. `deck gateway diff` knows them.",
     ),
     "AIG7110": (
         "error",

@@ -53,7 +53,8 @@ def compare(old: Kong, new: Kong, gateway: str, target: TargetFacts) -> Drift:
     before, after = (_chosen(a, b, tags) for a, b in ((old, new), (new, old)))
     pairs = _pairs(before, after)
     aligned = {p.old.ident: p.new.ident for p in pairs if p.old and p.new}
-    changes = [*_changes(pairs, aligned, old, new, release)]
+    beyond: Counter[str] = Counter()
+    changes = [*_changes(pairs, aligned, old, new, release, beyond)]
     changes.sort(key=lambda c: (c.place, c.op))
     sides = ((old, before, new), (new, after, old))
     notes = tuple(note for side, chosen, other in sides for note in _notes(side, chosen, gateway, other))
@@ -64,6 +65,7 @@ def compare(old: Kong, new: Kong, gateway: str, target: TargetFacts) -> Drift:
         )
     diff = Diff(gateway, False, tuple(changes), {}, (), len(pairs), tuple(dict.fromkeys(map(_printable, notes))))
     found = [*_versions(old, new, wanted, target.title)]
+    found += _left_out(gateway, beyond)
     found += [d for side, chosen, _ in sides for d in _findings(side, chosen, gateway)]
     return Drift(diff, tuple(dict.fromkeys(found)))
 
@@ -147,7 +149,7 @@ Found = tuple[str, str, Any, Any, Pointer | None, Pointer | None]
 
 
 def _changes(
-    pairs: Sequence[Pair], aligned: Mapping[Ident, Ident], old: Kong, new: Kong, release: Release
+    pairs: Sequence[Pair], aligned: Mapping[Ident, Ident], old: Kong, new: Kong, release: Release, beyond: Counter[str]
 ) -> Iterator[Change]:
     alone = {e.ident: e for p in pairs for e in p if e and not (p.old and p.new)}
     inside: Counter[Ident] = Counter()
@@ -161,12 +163,23 @@ def _changes(
             a, b = (normal(e.kind, e.value, release) for e in (old_one, new_one))
             found = [*differences(a, b, IDENTITY, new_one.label, (), ()), *_references(old_one, new_one, aligned)]
             spec = b if new.compiled else a if old.compiled else None
-            yield from (_change(one, spec, old, new) for whole in found for one in _inner(whole))
+            for each in (each for whole in found for each in _inner(whole)):
+                if spec is not None and _beyond(new_one, each):
+                    beyond[str(new_one.value.get("name"))] += 1
+                else:
+                    yield _change(each, spec, old, new)
         elif (one := new_one or old_one) and one.home not in alone:  # else it comes, or goes, with what it belongs to
             op, side = ("added", new) if new_one else ("removed", old)
             more = f"with {inside[one.ident]} more inside" if inside[one.ident] else None
             spec = one.value if side.compiled else None
             yield _change((op, one.label, more, more, () if old_one else None, () if new_one else None), spec, old, new)
+
+
+def _beyond(entity: Entity, found: Found) -> bool:
+    """Whether a field is one that the table of a plugin leaves out: a Kong shows its default, which nobody here knows."""
+    at, name = found[4] if found[4] is not None else found[5], str(entity.value.get("name"))
+    inside = entity.kind == "plugins" and at is not None and at[:1] == ("config",) and plugins.known(name)
+    return inside and found[0] in ("added", "removed") and at is not None and not plugins.has(name, at[1:])
 
 
 def _inner(found: Found) -> Iterator[Found]:
@@ -244,6 +257,13 @@ def _notes(side: Kong, chosen: Sequence[Entity], gateway: str, other: Kong) -> I
     if others:
         named = ", ".join(f"{name} ({n})" for name, n in [*others.items()][:8]) + (", ..." if len(others) > 8 else "")
         yield f"{side.title}: of other gateways, and left alone: {named}"
+
+
+def _left_out(gateway: str, beyond: Mapping[str, int]) -> Iterator[Diagnostic]:
+    for name, number in sorted(beyond.items()):
+        fields = "field" if number == 1 else "fields"
+        message = f"{gateway}: {number} {fields} of {name} that its table does not know were not compared"
+        yield Diagnostic("AIG7104", Severity.WARNING, message)
 
 
 def _plural(number: int) -> str:

@@ -89,8 +89,11 @@ def _secret(kind: str, entity: Mapping[str, Any], path: Pointer, value: Any) -> 
         return True
     if kind == "plugins" and path[0] == "config":
         name = str(entity.get("name"))
-        places = (path[1:end] for end in range(2, len(path) + 1))
-        return any(plugins.secret(name, place) for place in places) or not plugins.known(name)
+        inside = path[1:]
+        if isinstance(inside[0], str) and inside[0].startswith("redis_"):  # an old name of a field below `redis`
+            inside = ("redis", inside[0].removeprefix("redis_"), *inside[1:])
+        places = (inside[:end] for end in range(1, len(inside) + 1))
+        return any(plugins.secret(name, place) for place in places) or not plugins.has(name, inside)
     return False
 
 

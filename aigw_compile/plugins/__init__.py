@@ -24,6 +24,7 @@ __all__ = [
     "check_entity",
     "entity_filled",
     "filled",
+    "has",
     "is_set",
     "known",
     "referenceable",
@@ -79,6 +80,11 @@ def entity_filled(kind: str, entity: Mapping[str, Any], release: Release) -> dic
     if plugin and plugin.protocols and entity.get("protocols") is None:
         entity = {**entity, "protocols": [*plugin.protocols]}
     return filling.filled(field, entity) if field else dict(entity)
+
+
+def has(name: str, path: Pointer) -> bool:
+    """Say whether the table of a plugin knows a field, in whatever release; `partial` tables leave some out."""
+    return _newest(name, path) is not ABSENT
 
 
 def referenceable(name: str, path: Pointer) -> bool:

@@ -206,6 +206,10 @@ def told_of(kind: str, row: dict[str, Any]) -> Iterator[tuple[str | int, ...]]:
     )
 
 
+def in_table(kind: str, row: dict[str, Any], path: tuple[str | int, ...]) -> bool:
+    return kind != "plugins" or path[0] != "config" or plugins.has(row["name"], path[1:])
+
+
 def put(row: dict[str, Any], path: tuple[str | int, ...], value: Any) -> None:
     inner: Any = row
     for step in path[:-1]:
@@ -231,7 +235,12 @@ def test_each_field_that_changes_shows_once_at_its_place(name: str, profile: str
     """In each round one field of every entity, until there is none left that was not changed."""
     case = Case(name, profile, tmp_path)
     rows = case.rows(5)
-    left = [(k, row, [*told_of(k, row)]) for k, listed in rows.items() if k != "members" for row in listed]
+    left = [
+        (k, row, [p for p in told_of(k, row) if in_table(k, row, p)])
+        for k, listed in rows.items()
+        if k != "members"
+        for row in listed
+    ]
     number = sum(len(paths) for _, _, paths in left)
     assert number > 200
     while left := [(kind, row, paths) for kind, row, paths in left if paths]:
