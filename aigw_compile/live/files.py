@@ -37,8 +37,7 @@ def file(path: Path) -> Kong | None:
     if not isinstance(data, dict) or VERSION not in data:
         return None
     try:
-        items = [*_items(data)]
-        _add_asked(items, _beside(path))
+        items = [*_items(_with_asked(data, _beside(path)))]
         return Kong(str(path), resolved(_masked(items)), notes=_notes(data))
     except _WrongShape as wrong:
         raise LiveError("AIG7114", f"{path}: {wrong}", "see Kong's documentation, declarative configuration") from None
@@ -155,8 +154,7 @@ def documents(title: str, held: Mapping[str, Json], veil: Veil = NO_VEIL) -> Kon
     """
     body = held["kong.yml"]
     try:
-        items = [*_items(_mapping(body, title))]
-        _add_asked(items, held.get("secrets.json"))
+        items = [*_items(_with_asked(_mapping(body, title), held.get("secrets.json")))]
         return Kong(title, resolved(_masked(items)), veil=veil, compiled=True)
     except (_WrongShape, *_STRANGE):
         raise LiveError("AIG7114", f"{title}: this is no kong.yml that was compiled", "build it again") from None
@@ -173,13 +171,26 @@ def _beside(path: Path) -> Any:
         return None
 
 
-def _add_asked(items: list[Item], secrets: Any) -> None:
-    """Add keys and passwords that secrets.json asks for to their consumers. Raises errors of all kinds for a strange one."""
+def _with_asked(body: Any, secrets: Any) -> Any:
+    """Return a kong.yml with the values that secrets.json asks for, which nobody knows here. Raises errors of all kinds."""
     files = secrets.get("files") if isinstance(secrets, dict) else None
     for file_ in files if isinstance(files, list) else ():
         for change in file_.get("set", ()):
-            top, index, field = change["at"]
-            holder = [n for n, item in enumerate(items) if item.kind == top and item.holder is None][index]
-            for value in change["value"]:
-                own = {k: Secret() if isinstance(v, dict) and "$secret" in v else v for k, v in value.items()}
-                items.append(Item(field, own, (NESTED[top][field], holder)))
+            body = _put(body, change["at"], _unknown(change["value"]))
+    return body
+
+
+def _put(value: Any, path: list[Any], new: Any) -> Any:
+    """A copy with another value at a place; a Block keeps its origins."""
+    if not path:
+        return new
+    step, *rest = path
+    made = list(value) if isinstance(value, list) else without(value, ())
+    made[step] = _put(made[step] if rest else None, rest, new)
+    return made
+
+
+def _unknown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Secret() if "$secret" in value else {k: _unknown(v) for k, v in value.items()}
+    return [_unknown(v) for v in value] if isinstance(value, list) else value

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aigw_compile import __main__ as main
-from aigw_compile import explain, live
+from aigw_compile import explain, live, secretfiles
 from aigw_compile.live import http as asking
 from aigw_compile.live.raw import KINDS
 from aigw_compile.target import facts
@@ -118,6 +118,33 @@ def test_what_differs_is_told_with_its_cause(rows: Rows, project: Path, capsys: 
     assert found["changes"][0]["cause"].startswith("gateway.yaml:13:")
     assert "- **unclassified**: kong.yml: " in page
     assert "`gateway.yaml:13:" in page
+
+
+def test_a_credential_that_is_written_in_later_is_a_secret_on_both_sides(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Delegated to the proxy: what Kong shows it stands in a header of a plugin, and in no kong.yml."""
+    (project / "gateway.yaml").write_text(SPEC.replace("hostnames: [ai.example.com]", "hostnames: [b.example.com]"))
+    (project / "aigw-compile.yaml").write_text(
+        "targets: {kong: {delegate: proxy, delegateUrl: 'http://127.0.0.1:8787'}}"
+    )
+    assert run(capsys, "build")[0] == 0
+    folder = project / "build/desk/kong"
+    secretfiles.write(folder, secretfiles.placeholders(secretfiles.read(folder)))
+    rows = kong_admin.rows_of(yaml.safe_load((folder / "kong.rendered.yml").read_text()), {})
+    assert "proxy-authorization:Bearer" in str(rows)
+    with serving(Admin(rows)) as url:
+        for sides in (
+            (url,),
+            (url, "build"),
+            (url, "build/desk/kong/kong.yml"),
+            ("build/desk/kong/kong.rendered.yml", url),
+        ):
+            assert "entities, 0 differences" in run(capsys, "diff", *sides)[1]
+        one(rows, "plugins", instance_name="desk-chat-hand")["config"]["add"]["headers"].append("x-api-key:zq7-canary")
+        _, out, _ = run(capsys, "diff", url)
+    assert "1 difference\n" in out
+    assert "canary" not in out
 
 
 def test_a_difference_may_be_approved(rows: Rows, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
