@@ -152,7 +152,7 @@ def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = ()
     from aigw_compile.emitters import emitter
     from aigw_compile.plan import plan
     from aigw_compile.target import facts
-    from aigw_compile.verify import verify, verify_native
+    from aigw_compile.verify import judged, verify, verify_native
 
     assert checked.gateway is not None
     target = facts(choice.name, choice.profile, choice.options)
@@ -162,10 +162,10 @@ def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = ()
         return Build(target, decided, (), tuple(findings))
     documents = emitter(choice.name)(checked.gateway, decided)
     hides = checked.source.veil
-    wrong = [*verify(choice.name, documents, hides)]
+    wrong = [*judged(target, documents, checked.source.data, hides)] or [*verify(choice.name, documents, hides)]
     if native and not wrong:
         wrong = [*verify_native(choice.name, documents, hides)]
-    findings += (d._replace(message=hides.text(d.message), span=checked.source.span(())) for d in wrong)
+    findings += (checked.source.locate(d._replace(message=hides.text(d.message))) for d in wrong)
     return Build(target, decided, () if failed(wrong) else documents, tuple(findings))
 
 

@@ -42,7 +42,6 @@ TO_THE_PROXY = {
     "cli/secrets.py",
     "local/envoy.py",
     "secretfiles.py",
-    "verify.py",
 }
 """Who may import the proxy: to check what was written for it, to run it, and to fetch secrets as it does."""
 

@@ -11,7 +11,18 @@ import click
 from aigw_compile.cli import common
 from aigw_compile.plan import matrix
 from aigw_compile.project import TargetChoice
-from aigw_compile.target import TARGETS, Capability, Condition, Feature, TargetFacts, facts, feature, manifest, release
+from aigw_compile.target import (
+    TARGETS,
+    Capability,
+    Condition,
+    Feature,
+    Support,
+    TargetFacts,
+    facts,
+    feature,
+    manifest,
+    release,
+)
 
 
 @click.command()
@@ -88,7 +99,8 @@ def _mark(target: TargetFacts, found: Feature, cell: Capability) -> str:
 
 
 def _conditions(target: TargetFacts, found: Feature) -> list[Condition]:
-    return [c for c in target.conditions if c.feature == found.path]
+    native = Support.NATIVE
+    return [c for c in target.conditions if c.feature == found.path and c.capability.support is not native]
 
 
 def _finer(target: TargetFacts, found: Feature) -> list[tuple[str, Capability]]:

@@ -30,6 +30,7 @@ __all__ = [
     "secret",
     "templates",
     "title",
+    "vault_kinds",
 ]
 
 
@@ -95,8 +96,14 @@ def is_set(kind: str, name: str, path: Pointer) -> bool:
     return field is not None and reader.at(field, path).type == "set"
 
 
+def vault_kinds(release: Release) -> tuple[str, ...]:
+    """Return the kinds of vault of a release; each is a prefix that needs no vault entity."""
+    field = reader.entity("vaults", release)
+    return field.fields["name"].one_of if field else ()
+
+
 def templates(name: str, config: Json, release: Release) -> Iterator[tuple[Pointer, str]]:
-    """Yield each text of a configuration in which Kong looks for templates, `$(headers.x)`, and that has one."""
+    """Yield each text of a configuration in which Kong looks for templates, `$(headers.x)`, and that could be one."""
     plugin = reader.plugin(name, release)
     if plugin:
         yield from checking.templates(plugin.config, config, ())

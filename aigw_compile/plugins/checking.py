@@ -15,7 +15,6 @@ from aigw_compile.plugins.types import Fault, Field
 from aigw_compile.target import Release
 
 REFERENCE = "{vault://"
-_TEMPLATE = re.compile(r"\$\((headers|query_params|uri_captures|shared)\b")
 _LIMITED = "array", "set"
 
 
@@ -173,19 +172,20 @@ def _any(value: Any, path: Pointer) -> Iterator[Fault]:
             yield from _any(inner, (*path, key))
 
 
-def templates(field: Field, value: Any, path: Pointer) -> Iterator[tuple[Pointer, str]]:
-    """Yield every text in which Kong looks for a template and finds one."""
+def templates(field: Field, value: Any, path: Pointer, looked: bool = False) -> Iterator[tuple[Pointer, str]]:
+    """Yield every text in which Kong looks for a template and finds what could be one."""
+    looked = looked or field.template
     if isinstance(value, str):
-        if field.template and _TEMPLATE.search(value):
+        if looked and "$(" in value:
             yield path, value
     elif isinstance(value, dict):
         for name, inner in value.items():
             one = field.of if field.type == "map" else field.fields.get(name)
             if one:
-                yield from templates(one, inner, (*path, name))
+                yield from templates(one, inner, (*path, name), looked)
     elif isinstance(value, list) and field.of:
         for index, item in enumerate(value):
-            yield from templates(field.of, item, (*path, index))
+            yield from templates(field.of, item, (*path, index), looked)
 
 
 def _wrong(field: Field, value: Any, right: str, path: Pointer) -> Fault:

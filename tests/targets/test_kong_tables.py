@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from aigw_compile import plugins, target
+from aigw_compile import compiler, plugins, target
+from aigw_compile.diagnostic import Diagnostic, Pointer, failed, value_at
+from aigw_compile.document import text_of
+from aigw_compile.plugins import reader
+from aigw_compile.plugins.types import ABSENT, Field
+from aigw_compile.project import TargetChoice
+from aigw_compile.verify import judged
+from tests import support
+from tests.targets import kong_published, kong_specs
 
 OPENAI = {"route_type": "llm/v1/chat", "model": {"provider": "openai", "name": "m"}}
 
@@ -93,3 +104,204 @@ def test_an_unknown_plugin_is_left_alone() -> None:
     assert not plugins.known("no-such")
     assert faults("no-such", {"a": 1}, "oss-3.9") == []
     assert plugins.filled("no-such", {"a": 1}, target.release("oss-3.9")) == {"a": 1}
+
+
+# --- the tables against what Kong published
+
+NAMES = sorted(reader.names())
+UNPUBLISHED = {"mtls-auth"}
+
+
+def config_of(name: str, profile: str) -> Field | None:
+    plugin = reader.plugin(name, target.release(profile))
+    return plugin.config if plugin else None
+
+
+@pytest.mark.skipif(not support.shared(), reason="needs the shared folder")
+@pytest.mark.parametrize("version", ["3.9", "3.15"])
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_agree_with_the_published_schemas(name: str, version: str) -> None:
+    field = config_of(name, f"enterprise-{version}")
+    published = kong_published.schemas(version).get(name.replace("-", ""))
+    if published is None:
+        assert field is None or name in UNPUBLISHED or (name, version) == ("acl", "3.9")
+        return
+    assert field is not None
+    assert [*kong_published.unlike(field, published["config"], version == "3.15")] == []
+    plugin = reader.plugin(name, target.release(f"enterprise-{version}"))
+    assert plugin
+    scopes = {"route", "service", "consumer", "consumer_group"} & {*published}
+    assert plugin.scopes == scopes
+
+
+@pytest.mark.skipif(not support.shared(), reason="needs the shared folder")
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_agree_with_what_each_version_changed(name: str) -> None:
+    wrong = []
+    for change in kong_published.changes():
+        if change.plugin != name.replace("-", ""):
+            continue
+        minor = int(change.version.partition(".")[2])
+        before, after = (config_of(name, f"enterprise-3.{n}") for n in (minor - 1, minor))
+        if before is None or after is None:
+            continue
+        path = tuple(kong_published.steps(change.path.removesuffix("[]")))
+        old, new = reader.at(before, path), reader.at(after, path)
+        if before.partial and ABSENT in (old, new):
+            continue
+        if change.kind == "~":
+            wrong += [(change, said) for said in kong_published.unlike_text(new, change.after, minor)]
+        elif not change.path.endswith("{}"):
+            there = (old is not ABSENT, new is not ABSENT)
+            wrong += [(change, f"there: {there}")] if there != (change.kind == "-", change.kind == "+") else []
+    assert wrong == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_agree_with_kongs_own_code(name: str) -> None:
+    """Of the open-source edition, 3.9.3; the published schemas are silent about sets, forms and records that are filled in."""
+    schema = kong_published.lua(name)
+    if schema is None:
+        pytest.skip("needs luajit, the shared folder, and KONG_SRC with Kong 3.9.3's source; or is of Enterprise")
+    field = config_of(name, "oss-3.9")
+    assert field is not None
+    fields = {key: one for pair in schema["fields"] for key, one in pair.items()}
+    assert [*kong_published.unlike_lua(field, fields["config"])] == []
+    plugin = reader.plugin(name, target.release("oss-3.9"))
+    assert plugin
+    assert ("consumer" in plugin.scopes) is (fields.get("consumer", {}).get("type") != "foreign")
+    entity = plugins.entity_filled("plugins", {"name": name}, target.release("oss-3.9"))
+    assert sorted(entity["protocols"]) == sorted(fields["protocols"]["default"])
+
+
+# --- what the compiler says of its own outputs
+
+
+def findings(text: str, profile: str, name: str = "kong") -> list[Diagnostic]:
+    checked = compiler.check_text(text)
+    build = support.build_all_accepted(checked, TargetChoice(name, profile, {}))
+    return [d for d in build.diagnostics if d.code in ("AIG6301", "AIG6302", "AIG9001")]
+
+
+BODY = """
+  providers:
+    - name: p
+      type: openai
+      baseUrl: BASE
+      auth: {apiKey: {env: KEY}}
+      headers: {x-team: HEADER}
+    - {name: entra, type: azure-openai, azure: {instance: INSTANCE}, auth: {azure: ENTRA}}
+  models:
+    - name: chat
+      aliases: [ALIAS]
+      targets: [{provider: p, model: MODEL}]
+      policies: {requestTransformer: {model: chat, prompt: PROMPT, extract: EXTRACT}}
+    - {name: there, targets: [{provider: entra, model: DEPLOYMENT}]}
+  consumers: [{name: c, credentials: [{basic: {username: LOGIN, password: {env: PASSWORD}}}]}]
+  policies:
+    promptGuard: {deny: [PATTERN]}
+    promptDecorator: {prepend: [{role: system, content: CONTENT}]}
+"""
+BODY = BODY.replace("ENTRA", "{tenantId: TENANT, clientId: CLIENT, clientSecret: {env: S}}")
+USUAL = {"BASE": "https://own.example/v1", "PATTERN": "word", "EXTRACT": "word"}
+WORDS = sorted({*re.findall(r"\b[A-Z]{4,}\b", BODY)} - {"PASSWORD"})
+TAKEN = {
+    "MODEL": {"AIG6302"},
+    "BASE": {"AIG6302"},
+    "DEPLOYMENT": {"AIG6302"},
+}
+"""Where Kong looks for templates. A header with one is lost by a row of target.yaml."""
+
+
+def written(word: str, text: str) -> str:
+    values = {w: USUAL.get(w, w.lower()) for w in WORDS} | {word: text}
+    return kong_specs.HEAD + "  auth: {basic: {}}\n" + re.sub("|".join(WORDS), lambda m: json.dumps(values[m[0]]), BODY)
+
+
+@pytest.mark.parametrize("profile", ["oss-3.9", "enterprise-3.15"])
+@pytest.mark.parametrize("word", WORDS)
+def test_a_text_of_a_spec_is_no_template_of_kongs(word: str, profile: str) -> None:
+    """What could be one is refused where Kong looks for templates, at its place; elsewhere it is a text like any other."""
+    text = f"{USUAL.get(word, 'x')}/$(headers.x)" if word == "BASE" else f"{USUAL.get(word, 'x')}$(headers.x)"
+    checked = compiler.check_text(written(word, text))
+    if checked.gateway is None or failed(checked.diagnostics):
+        return  # the language takes no such text here
+    found = findings(written(word, text), profile)
+    assert {d.code for d in found} == TAKEN.get(word, set()), found
+    assert all(value_at(d.at, checked.source.data) == text for d in found)
+
+
+@pytest.mark.parametrize("profile", ["oss-3.9", "enterprise-3.15"])
+@pytest.mark.parametrize("word", WORDS)
+def test_a_text_of_a_spec_is_no_reference_of_kongs(word: str, profile: str) -> None:
+    """Or a spec could ask Kong for any variable of its environment and send it to a provider."""
+    text = "{vault://env/home}"
+    checked = compiler.check_text(written(word, text))
+    if checked.gateway is None or failed(checked.diagnostics):
+        return
+    build = support.build_all_accepted(checked, TargetChoice("kong", profile, {}))
+    found = [d for d in build.diagnostics if d.code in ("AIG6301", "AIG6302", "AIG9001")]
+    assert {d.code for d in found} <= {"AIG6302"}, found
+    assert all(value_at(d.at, checked.source.data) == text for d in found)
+    if not found:
+        assert not any(text in text_of(d) for d in build.documents if d.filename != "secrets.json")
+
+
+def test_a_text_of_a_spec_is_nothing_that_deck_fills_in() -> None:
+    found = findings(written("CONTENT", '${{ env "DECK_TOKEN" }}'), "oss-3.9")
+    assert [(d.code, d.place) for d in found] == [("AIG6302", "policies.promptDecorator.prepend[0].content")]
+
+
+def test_our_references_are_quoted() -> None:
+    """Unquoted, YAML reads a mapping (Kong/kong#8726)."""
+    build = support.build_all_accepted(compiler.check_text(written("MODEL", "m")), TargetChoice("kong", "oss-3.9", {}))
+    lines = [line for d in build.documents for line in text_of(d).splitlines() if "{vault://" in line]
+    assert lines
+    assert all(re.search(r'"\{vault://[^"]*\}"', line) for line in lines)
+
+
+CHANGED: list[tuple[str, Pointer, Any, str, str]] = [
+    ("an unknown field", ("plugins", 0, "config", "no_such"), 1, "AIG9001", "there is no field `no_such` here"),
+    ("a constant of ours", ("plugins", 0, "config", "hide_credentials"), "yes", "AIG9001", "true or false must stand"),
+    ("an entity", ("services", 0, "port"), -1, "AIG9001", "-1 is out of bounds"),
+    ("a value of the spec", ("services", 0, "routes", 0, "methods"), ["post"], "AIG9001", "not of the form"),
+    ("a vault that nobody has", ("services", 0, "host"), "{vault://nowhere/x}", "AIG9001", "no vault has the prefix"),
+    (
+        "a scope",
+        ("consumers", 0, "plugins"),
+        [{"name": "key-auth", "config": {}}],
+        "AIG9001",
+        "may not stand at a consumer",
+    ),
+]
+
+
+@pytest.mark.parametrize(("about", "path", "value", "code", "said"), CHANGED, ids=[c[0] for c in CHANGED])
+def test_a_mistake_of_ours_is_told_as_one(about: str, path: Pointer, value: Any, code: str, said: str) -> None:
+    checked = compiler.check_text(written("MODEL", "m"))
+    choice = TargetChoice("kong", "oss-3.9", {})
+    build = support.build_all_accepted(checked, choice)
+    assert not failed(build.diagnostics)
+    holder: Any = build.documents[0].body
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = value
+    found = [*judged(build.target, build.documents, checked.source.data)]
+    assert {d.code for d in found} == {code}, found
+    assert any(said in d.message for d in found), found
+
+
+def test_a_value_of_the_spec_is_told_at_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a release took fewer: the compiler's own bounds come first otherwise."""
+    real = plugins.check
+
+    def strict(name: str, config: Any, release: Any, scopes: Any = ()) -> Iterator[plugins.Fault]:
+        yield from real(name, config, release, scopes)
+        if name == "ai-prompt-decorator":
+            yield plugins.Fault(("prompts", "prepend", 0, "content"), "`content` is too long", "less")
+
+    monkeypatch.setattr(plugins, "check", strict)
+    for name, profile in (("kong", "oss-3.9"), ("kubernetes", "kong-operator")):
+        found = findings(written("CONTENT", "say less"), profile, name)
+        assert {(d.code, d.place) for d in found} == {("AIG6301", "policies.promptDecorator.prepend[0].content")}
+        assert "plugin `ai-prompt-decorator`, field `prompts.prepend[0].content`" in found[0].message

@@ -1,4 +1,4 @@
-"""The documents of a target, held against the target's own judgement: our schema of its format, and, asked for, its own binary."""
+"""The documents of a target, held against its judgement: our schema of its format, our tables and, asked for, its binary."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from aigw_compile import data, secretfiles
-from aigw_compile.diagnostic import Diagnostic, Severity
+from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity
 from aigw_compile.document import Document, text_of
 from aigw_compile.mask import NO_VEIL, STARS, Veil
 from aigw_compile.source import parse
+from aigw_compile.target import TargetFacts, release
+from aigw_compile.verify import kong
+from aigw_compile.verify.origins import Wrong, blamed
 
 CODES: Mapping[str, tuple[str, str, str]] = {
     "AIG9001": (
@@ -29,6 +32,20 @@ CODES: Mapping[str, tuple[str, str, str]] = {
         "the target's own binary refuses an output",
         "The target itself (`envoy --mode validate`) did not accept what was compiled. This is our mistake: please "
         "report it with the message below. Nothing was written for this target.",
+    ),
+    "AIG6301": (
+        "error",
+        "Kong does not take this value",
+        "Kong would refuse what was compiled from this value, or take it for something else: a field, a value or a rule of "
+        "a plugin or an entity, by the tables of its versions (`targets/kong/plugins/`). The message names the plugin, the "
+        "field and the version, and what would be right. Nothing was written for this target.",
+    ),
+    "AIG6302": (
+        "error",
+        "Kong would take this text for a template or a reference",
+        "Kong looks for `$(headers.x)` in some texts and runs what it finds, and takes `{vault://...}` for a reference to a "
+        "secret. A text of a spec is a text: where Kong would read more into it, it is refused. A secret is written as a "
+        "SecretRef, never as a reference of Kong's.",
     ),
     "AIG9003": (
         "warning",
@@ -48,6 +65,30 @@ def verify(target: str, documents: Sequence[Document], hides: Veil = NO_VEIL) ->
         place = "/".join(str(step) for step in error.instance_path)
         said = f"breaks `{'/'.join(map(str, error.schema_path))}` of its schema" if hides else error.message[:300]
         yield Diagnostic("AIG9001", Severity.ERROR, f"{target}: {place}: {said}", ())
+
+
+JUDGES: Mapping[str, Callable[..., Iterator[Wrong]]] = {"kong": kong.faults}
+"""Product that does the work -> its tables' judgement of the documents."""
+
+
+def judged(
+    facts: TargetFacts, documents: Sequence[Document], spec: Json, hides: Veil = NO_VEIL
+) -> Iterator[Diagnostic]:
+    """Yield what the tables of the product say against the documents, at the place of the spec that each value came from.
+
+    What nothing in the spec made is a mistake of ours, an AIG9001. What a part hides is not quoted.
+    """
+    product, profile = facts.works_as
+    said: set[tuple[str, Pointer]] = set()
+    for wrong in JUDGES[product](documents, release(profile), spec) if product in JUDGES else ():
+        message = f"{wrong.where}: {_QUOTED.sub(STARS, wrong.message) if hides else wrong.message}"
+        place = wrong.place if wrong.place is not None else blamed(wrong.document.body, wrong.path, spec)
+        if place is None:
+            where = "/".join(map(str, (wrong.document.filename, *wrong.path)))
+            yield Diagnostic("AIG9001", Severity.ERROR, f"{facts.name}: {where}: {message} ({wrong.right})")
+        elif (wrong.code, place) not in said:
+            said.add((wrong.code, place))
+            yield Diagnostic(wrong.code, Severity.ERROR, message, place, wrong.right)
 
 
 @cache
