@@ -149,6 +149,7 @@ def choices(project: Project, asked: Sequence[TargetChoice] = ()) -> tuple[Targe
 def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = (), *, native: bool = False) -> Build:
     """Build a checked gateway for one target. `native` also asks the target's own binary, where there is one."""
     # The second phase has its imports here: `lint` stops before it, and starts faster without them.
+    from aigw_compile.delegate import split
     from aigw_compile.emitters import emitter
     from aigw_compile.plan import plan
     from aigw_compile.target import facts
@@ -160,9 +161,12 @@ def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = ()
     findings = [checked.source.locate(d) for d in decided.diagnostics()]
     if failed(findings):
         return Build(target, decided, (), tuple(findings))
-    documents = emitter(choice.name)(checked.gateway, decided)
+    made = [(part.target, emitter(part.target)(part.gateway, decided)) for part in split(checked.gateway, decided)]
+    documents = tuple(document for _, mine in made for document in mine)
     hides = checked.source.veil
-    wrong = [*judged(target, documents, checked.source.data, hides)] or [*verify(choice.name, documents, hides)]
+    wrong = [*judged(target, made[0][1], checked.source.data, hides)]  # the target's own part comes first
+    if not wrong:
+        wrong = [found for name, mine in made for found in verify(name, mine, hides)]
     if native and not wrong:
         wrong = [*verify_native(choice.name, documents, hides)]
     findings += (checked.source.locate(d._replace(message=hides.text(d.message))) for d in wrong)

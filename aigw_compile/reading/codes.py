@@ -31,7 +31,8 @@ CODES: Final[Mapping[str, tuple[str, str, str]]] = {
     "AIG0105": (
         "error",
         "the project file names what does not exist",
-        "aigw-compile.yaml names a target, profile or option that this version does not know.",
+        "aigw-compile.yaml names a target, profile or option that this version does not know, or gives an option a value that "
+        "it cannot have.",
     ),
     "AIG0106": (
         "error",

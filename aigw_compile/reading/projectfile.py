@@ -81,27 +81,27 @@ def _unknown_names(data: Json) -> Iterator[Diagnostic]:
     targets = data.get("targets") if isinstance(data, dict) else None
     if not targets:
         return
-    from aigw_compile.target import TARGETS, head
+    from aigw_compile.target import TARGETS, Option, head
 
     for name, entry in (targets or {}).items() if isinstance(targets, dict) else ():
         if name not in TARGETS or not isinstance(entry, dict):
             continue
         facts = head(name)
         for key, value in entry.items():
-            known = (
-                tuple(facts.profiles)
-                if key == "profile"
-                else facts.options[key].values
-                if key in facts.options
-                else None
-            )
-            if known is not None and str(value) not in known:
-                likely = nearest(str(value), known)
-                hint = (f'did you mean "{likely}"? ' if likely else "") + f"known: {', '.join(known)}"
-                message = f'{name} has no {key} "{value}"'
-                yield Diagnostic("AIG0105", Severity.ERROR, message, ("targets", name, key), hint)
-            elif known is None and key not in ("accept", "acceptSecurity"):
-                known = ("profile", "accept", "acceptSecurity", *facts.options)
-                hint = f"known: {', '.join(known)}"
-                message = f'{name} has no option "{key}"'
-                yield Diagnostic("AIG0105", Severity.ERROR, message, ("targets", name, key), hint, on_key=True)
+            at = ("targets", name, key)
+            if key == "profile":
+                option = Option(tuple(facts.profiles), facts.default_profile)
+            elif key in facts.options:
+                option = facts.options[key]
+            else:
+                if key not in ("accept", "acceptSecurity"):
+                    hint = f"known: {', '.join(('profile', 'accept', 'acceptSecurity', *facts.options))}"
+                    message = f'{name} has no option "{key}"'
+                    yield Diagnostic("AIG0105", Severity.ERROR, message, at, hint, on_key=True)
+                continue
+            right = option.wrong(str(value))
+            if right:
+                likely = nearest(str(value), option.values)
+                hint = (f'did you mean "{likely}"? ' if likely else "") + right
+                message = f"this is no {key} of {name}" if option.form else f'{name} has no {key} "{value}"'
+                yield Diagnostic("AIG0105", Severity.ERROR, message, at, hint)

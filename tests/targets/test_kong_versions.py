@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from aigw_compile import plugins as tables
 from aigw_compile.kongblocks import EDITIONS
 from aigw_compile.target import manifest, release
 from tests import support
@@ -98,6 +99,14 @@ def test_each_version_gets_what_it_has(name: str, profile: str) -> None:
         for fault in wrong(p["name"], p["config"], version)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(("name", "profile"), CASES)
+def test_our_own_tables_take_it(name: str, profile: str) -> None:
+    for p, route, consumer in plugins(output(SPECS[name], profile)):
+        scopes = {scope for scope, where in (("route", route), ("consumer", consumer)) if where}
+        assert tables.known(p["name"])
+        assert [*tables.check(p["name"], p["config"], release(profile), scopes)] == [], p["name"]
 
 
 def test_the_oracle_sees_what_is_too_new_and_what_is_gone() -> None:
