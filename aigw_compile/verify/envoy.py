@@ -102,8 +102,6 @@ def _secrets(readers: Iterable[Mapping[str, Any]], asked: Mapping[str, Any]) -> 
     for name, path in read.items():
         if name not in files.get(path, ()):
             yield path, f'is read for "{name}", which secrets.json does not put there'
-    for path in files.keys() - {*read.values()}:
-        yield path, "is written, and nothing reads it"
     used = {one["$secret"] for f in asked["files"] for one in walk(f) if "$secret" in one}
     for name in used ^ {*asked["secrets"]}:
         yield "secrets.json", f'has "{name}" on one side alone: as a secret, or as a value of a file'

@@ -67,10 +67,6 @@ def no_file(b: Bodies) -> None:
     b["secrets.json"]["files"].pop()
 
 
-def unread_file(b: Bodies) -> None:
-    b["secrets.json"]["files"].append({**b["secrets.json"]["files"][0], "path": "secrets/spare.yaml"})
-
-
 def unknown_value(b: Bodies) -> None:
     secrets = b["secrets.json"]["secrets"]
     secrets["nobody"] = secrets.pop(next(iter(secrets)))
@@ -92,7 +88,6 @@ FAULTS: list[tuple[Callable[[Bodies], None], str, bool]] = [
     (two_clusters, "stands twice", False),
     (another_secret, 'is read for "nobody"', True),
     (no_file, "which secrets.json does not put there", False),
-    (unread_file, "is written, and nothing reads it", True),
     (unknown_value, 'has "nobody" on one side alone', True),
     (one_id_for_two, 'two different data with the id "same"', True),
 ]
