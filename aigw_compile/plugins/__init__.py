@@ -24,6 +24,7 @@ __all__ = [
     "check_entity",
     "entity_filled",
     "filled",
+    "has",
     "is_set",
     "known",
     "referenceable",
@@ -63,10 +64,13 @@ def check_entity(kind: str, entity: Json, release: Release) -> Iterator[Fault]:
         yield from checking.check(field, entity, release)
 
 
-def filled(name: str, config: Mapping[str, Any], release: Release) -> dict[str, Any]:
-    """Return a configuration with the defaults of a release; that of an unknown plugin as it is."""
+def filled(name: str, config: Mapping[str, Any], release: Release, *, whole: bool = False) -> dict[str, Any]:
+    """Return a configuration with the defaults of a release; that of an unknown plugin as it is.
+
+    With `whole` also records that Kong leaves out where nobody wrote them: for comparing, they say nothing.
+    """
     plugin = reader.plugin(name, release)
-    return filling.filled(plugin.config, config) if plugin else dict(config)
+    return filling.filled(plugin.config, config, whole=whole) if plugin else dict(config)
 
 
 def entity_filled(kind: str, entity: Mapping[str, Any], release: Release) -> dict[str, Any]:
@@ -76,6 +80,11 @@ def entity_filled(kind: str, entity: Mapping[str, Any], release: Release) -> dic
     if plugin and plugin.protocols and entity.get("protocols") is None:
         entity = {**entity, "protocols": [*plugin.protocols]}
     return filling.filled(field, entity) if field else dict(entity)
+
+
+def has(name: str, path: Pointer) -> bool:
+    """Say whether the table of a plugin knows a field, in whatever release; `partial` tables leave some out."""
+    return _newest(name, path) is not ABSENT
 
 
 def referenceable(name: str, path: Pointer) -> bool:

@@ -581,6 +581,51 @@ def test_what_is_no_url(url: str, tmp_path: Path) -> None:
     assert url not in found.message
 
 
+def found_in(project: dict[str, Any], folder: Path) -> list[tuple[str, Any]]:
+    (folder / "aigw-compile.yaml").write_text(json.dumps({"targets": {"kong": project}}), "utf-8")
+    return [(d.code, d.at) for d in compiler.open_project([folder]).diagnostics if d.code != "AIG0102"]
+
+
+AT = ("targets", "kong", "delegateUrl")
+
+
+@pytest.mark.parametrize(
+    ("project", "code"),
+    [
+        ({"delegateUrl": "http://127.0.0.1:1"}, "AIG0110"),
+        ({"delegate": "off", "delegateUrl": "http://127.0.0.1:1"}, "AIG0110"),
+        ({**DELEGATE, "delegateUrl": "http://proxy.internal:8787"}, "AIG0111"),
+        ({**DELEGATE, "delegateUrl": "http://127.0.0.1.evil.test/"}, "AIG0111"),
+        ({**DELEGATE, "delegateUrl": "http://[::1]:1/a"}, ""),
+        ({**DELEGATE, "delegateUrl": "http://localhost"}, ""),
+        ({**DELEGATE, "delegateUrl": "https://proxy.internal"}, ""),
+        (DELEGATE, ""),
+    ],
+    ids=str,
+)
+def test_what_is_odd_about_an_option(project: dict[str, Any], code: str, tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(DESK, "utf-8")
+    assert found_in(project, tmp_path) == ([(code, AT)] if code else [])
+
+
+@pytest.mark.parametrize(
+    ("url", "places"),
+    [
+        ("http://127.0.0.1:8080", ["spec.listeners.0.port"]),
+        ("http://localhost:9090", ["spec.observability.operations.port"]),
+        ("http://[::1]:8080", ["spec.listeners.0.port"]),
+        ("http://ai.internal:8080", []),
+        ("http://127.0.0.1:8787", []),
+    ],
+)
+def test_two_cannot_listen_on_one_port(url: str, places: list[str]) -> None:
+    build = support.build_all_accepted(
+        compiler.check_text(DESK), OSS._replace(options={**DELEGATE, "delegateUrl": url})
+    )
+    assert [".".join(map(str, d.at)) for d in build.diagnostics if d.code == "AIG6401"] == places
+    assert bool(build.documents) == (not places)
+
+
 def test_what_is_no_delegate(tmp_path: Path) -> None:
     (tmp_path / "aigw-compile.yaml").write_text("targets: {kong: {delegate: proxi}}", "utf-8")
     (found,) = (d for d in compiler.open_project([tmp_path]).diagnostics if d.code == "AIG0105")
