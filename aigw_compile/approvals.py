@@ -47,9 +47,8 @@ class Approvals(NamedTuple):
 
     def failing(self, diff: Diff, classes: Collection[str]) -> tuple[Change, ...]:
         """Return the changes that have one of the classes and that nobody approved."""
-        return tuple(
-            c for c in diff.changes if not {*c.classes}.isdisjoint(classes) and not self.of(diff.gateway, c.fingerprint)
-        )
+        wanted = diff.wanted(classes)
+        return tuple(c for c in diff.changes if wanted & {*c.classes} and not self.of(diff.gateway, c.fingerprint))
 
 
 def day(text: str) -> date | None:

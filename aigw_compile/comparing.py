@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from aigw_compile import compiler, write
+from aigw_compile import compiler, live, write
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span, did_you_mean
 from aigw_compile.diff import CLASSES, Change, Diff, Side, diff
 from aigw_compile.document import Document, lines_of, source_map, text_of
@@ -50,8 +50,10 @@ def side_of(text: str, project: Project, choices: Sequence[TargetChoice], *, fro
             _unpacked(text.removeprefix("git:"), project.root, Path(folder))
             return _built([Path(folder)], choices, project.accepts, frozen)
     path = Path(text)
+    if text.startswith(live.PREFIX) or live.file(path):
+        raise SideError(f"{text}: a Kong is a side of `aigw-compile diff` alone")
     if not path.exists():
-        raise SideError(f"{text} is not there; a side is a spec, a folder, an output folder or git:REV")
+        raise SideError(f"{text} is not there; a side is a spec, a folder, an output folder, git:REV or kong:URL")
     outputs = _outputs(path)
     return outputs if outputs.gateways else _built([path], choices, project.accepts, frozen)
 
@@ -195,15 +197,72 @@ def _git(root: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
+# --- a Kong as a side
+
+
+class Drifting(NamedTuple):
+    """The diff of a gateway where a side is a Kong, and what is to say of it."""
+
+    diff: Diff
+    places: Places
+    findings: tuple[Diagnostic, ...]
+
+
+def kong_of(text: str | None) -> live.Kong | None:
+    """Return what kong:URL, a kong.yml or a dump of decK's holds; None for another side. Raises SideError."""
+    try:
+        if text and text.startswith(live.PREFIX):
+            return live.running(text, os.environ)
+        return live.file(Path(text)) if text and not text.startswith("git:") else None
+    except live.LiveError as wrong:
+        raise SideError(str(wrong)) from None
+
+
+def kong_choice(choices: Sequence[TargetChoice]) -> TargetChoice:
+    """Return what is compiled to be held against a Kong."""
+    return next((choice for choice in choices if choice.name == live.TARGET), TargetChoice(live.TARGET, "", {}))
+
+
+def drifts(old: Sides | live.Kong, new: Sides | live.Kong, choice: TargetChoice) -> Iterator[Drifting]:
+    """Yield the diff of each gateway of the side that is compiled; where none is, of each that either has. Raises SideError."""
+    compiled = [side for side in (old, new) if isinstance(side, Sides)]
+    kongs = [side for side in (old, new) if isinstance(side, live.Kong)]
+    named = [*compiled[0].gateways] if compiled else sorted({n for kong in kongs for n in live.gateways(kong)})
+    target = compiled[0].facts[choice.name] if compiled else facts(choice.name, choice.profile)
+    for name in named:
+        before, after = (_as_kong(side, name, target) for side in (old, new))
+        drift = live.compare(before, after, name, target)
+        sources = [side.sources.get(name) if isinstance(side, Sides) else None for side in (new, old)]
+        yield Drifting(drift.diff, places(*sources, whole=False), drift.findings)
+
+
+def _as_kong(side: Sides | live.Kong, name: str, target: TargetFacts) -> live.Kong:
+    if isinstance(side, live.Kong):
+        return side
+    one = side.gateways[name]
+    held = one.documents.get(target.name)
+    if not held:
+        raise SideError(
+            f"{name} cannot be built for {target.title}: `aigw-compile build --target {target.name}` says why"
+        )
+    try:
+        return live.documents(name, held, one.veil)
+    except live.LiveError as wrong:
+        raise SideError(str(wrong)) from None
+
+
 # --- diffs
 
 
-def places(new: Source | None, old: Source | None) -> Places:
-    """Return what says where a change was made: in the new spec, or in the old one for what is gone."""
+def places(new: Source | None, old: Source | None, *, whole: bool = True) -> Places:
+    """Return what says where a change was made: in the new spec, or in the old one for what is gone.
+
+    Without `whole` nothing is said of what no place of a spec is known for.
+    """
 
     def of(change: Change) -> str:
         source = old if change.old else new
-        if source is None:
+        if source is None or not (whole or change.at):
             return ""
         return written(source.span(change.at))
 

@@ -149,23 +149,27 @@ def choices(project: Project, asked: Sequence[TargetChoice] = ()) -> tuple[Targe
 def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = (), *, native: bool = False) -> Build:
     """Build a checked gateway for one target. `native` also asks the target's own binary, where there is one."""
     # The second phase has its imports here: `lint` stops before it, and starts faster without them.
+    from aigw_compile.delegate import clashes, split
     from aigw_compile.emitters import emitter
     from aigw_compile.plan import plan
     from aigw_compile.target import facts
-    from aigw_compile.verify import verify, verify_native
+    from aigw_compile.verify import judged, verify, verify_native
 
     assert checked.gateway is not None
     target = facts(choice.name, choice.profile, choice.options)
     decided = plan(checked.gateway, checked.source.data, target, accepts)
-    findings = [checked.source.locate(d) for d in decided.diagnostics()]
+    findings = [*map(checked.source.locate, (*decided.diagnostics(), *clashes(checked.gateway, decided)))]
     if failed(findings):
         return Build(target, decided, (), tuple(findings))
-    documents = emitter(choice.name)(checked.gateway, decided)
+    made = [(part.target, emitter(part.target)(part.gateway, decided)) for part in split(checked.gateway, decided)]
+    documents = tuple(document for _, mine in made for document in mine)
     hides = checked.source.veil
-    wrong = [*verify(choice.name, documents, hides)]
+    wrong = [*judged(target, made[0][1], checked.source.data, hides)]  # the target's own part comes first
+    if not wrong:
+        wrong = [found for name, mine in made for found in verify(name, mine, hides)]
     if native and not wrong:
         wrong = [*verify_native(choice.name, documents, hides)]
-    findings += (d._replace(message=hides.text(d.message), span=checked.source.span(())) for d in wrong)
+    findings += (checked.source.locate(d._replace(message=hides.text(d.message))) for d in wrong)
     return Build(target, decided, () if failed(wrong) else documents, tuple(findings))
 
 

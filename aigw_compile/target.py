@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from aigw_compile import data
 from aigw_compile.source import parse
@@ -19,6 +21,8 @@ class Support(StrEnum):
 
     NATIVE = "native"
     EMULATED = "emulated"
+    DELEGATED = "delegated"
+    """Done as asked, by another target that this one hands its calls to; that is no loss."""
     PARTIAL = "partial"
     """Done, with a difference that the note names."""
     OUTSIDE = "outside"
@@ -67,7 +71,31 @@ class Release(NamedTuple):
 
 class Option(NamedTuple):
     values: tuple[str, ...]
+    """() where any text of its form is one."""
     default: str
+    form: str = ""
+    """Of a text that is none of a few: a name of FORMS."""
+
+    def wrong(self, value: str) -> str:
+        """Say what would be right, where a value is not; "" for one that is."""
+        if self.form:
+            return "" if FORMS[self.form][0](value) else FORMS[self.form][1]
+        return "" if value in self.values else f"known: {', '.join(self.values)}"
+
+
+class Delegation(NamedTuple):
+    """What a target does itself when it hands its calls to another one."""
+
+    target: str
+    """The other one."""
+    keeps: tuple[str, ...]
+    """Paths of features, with all that is below them."""
+    windows: tuple[str, ...]
+    """Those in which it counts calls."""
+
+    def kept(self, path: str) -> bool:
+        """Say whether a feature is the target's own matter."""
+        return any(path == one or path.startswith((f"{one}.", f"{one}=")) for one in self.keeps)
 
 
 class TargetFacts(NamedTuple):
@@ -85,6 +113,8 @@ class TargetFacts(NamedTuple):
     """Whatever else the emitter reads from target.yaml, under `settings`."""
     works_as: tuple[str, str]
     """The target and the profile that does the work: its own, or those that it inherits from."""
+    delegates: Delegation | None = None
+    """Where the target hands its calls to another one."""
 
     def row(self, path: str) -> Capability:
         """Return the row of a feature: the longest prefix counts, and a missing row is none."""
@@ -155,7 +185,8 @@ def head(name: str) -> Manifest:
 
 def _manifest(name: str, raw: Any) -> Manifest:
     options = {
-        key: Option(tuple(str(v) for v in o["values"]), str(o["default"])) for key, o in raw.get("options", {}).items()
+        key: Option(tuple(str(v) for v in o.get("values", ())), str(o["default"]), o.get("form", ""))
+        for key, o in raw.get("options", {}).items()
     }
     return Manifest(name, raw["title"], raw["profiles"], str(raw["defaultProfile"]), options, raw)
 
@@ -166,18 +197,56 @@ def facts(name: str, profile: str = "", options: Mapping[str, str] | None = None
     profile = profile or m.default_profile
     chosen = {key: (options or {}).get(key, option.default) for key, option in m.options.items()}
     variants = (*(f"{key}={value}" for key, value in chosen.items()), *_profiles(profile, m.raw), "default")
-    mine = {path: _capability(row) for path, rule in m.raw["capabilities"].items() if (row := _variant(rule, variants))}
+    delegation = _delegation(m.raw, chosen)
+    rules = {path: rule for path, rule in m.raw["capabilities"].items() if _stays(delegation, path, rule)}
+    mine = {path: _capability(row) for path, rule in rules.items() if (row := _variant(rule, variants))}
     own = tuple(
-        Condition(c["if"], _argument(c.get("than"), variants), c["feature"], _capability(row))
+        Condition(c["if"], _argument(c.get("than", _windows(delegation, c)), variants), c["feature"], _capability(row))
         for c in m.raw.get("conditions", ())
-        if (row := _variant({k: v for k, v in c.items() if k not in ("if", "than", "feature")}, variants))
+        if _stays(delegation, c["feature"], c)
+        and (row := _variant({k: v for k, v in c.items() if k not in ("if", "than", "feature")}, variants))
     )
     rows, conditions = _inherited(m, profile, mine, own)
+    if delegation:
+        rows, conditions = _handed_on(delegation, rows, conditions)
     title = f"{m.title} {m.profiles[profile]}".strip()
     source = m.raw.get("inherits", {}).get(profile)
     works_as = (source["target"], source["profile"]) if source else (name, profile)
     identity, settings = m.raw.get("identity", {}), m.raw.get("settings", {})
-    return TargetFacts(name, title, profile, chosen, rows, conditions, identity, settings, works_as)
+    return TargetFacts(name, title, profile, chosen, rows, conditions, identity, settings, works_as, delegation)
+
+
+def _delegation(raw: Mapping[str, Any], chosen: Mapping[str, str]) -> Delegation | None:
+    """`delegates: {TARGET: {keeps, windows}}`, where the option `delegate` names one."""
+    found = raw.get("delegates", {}).get(chosen.get("delegate"))
+    return Delegation(chosen["delegate"], tuple(found["keeps"]), tuple(found["windows"])) if found else None
+
+
+def _stays(delegation: Delegation | None, path: str, rule: Mapping[str, Any]) -> bool:
+    """Say whether a row holds: all do where nothing is handed on; else those of what is kept, and those written for that."""
+    return delegation is None or delegation.kept(path) or f"delegate={delegation.target}" in rule
+
+
+def _windows(delegation: Delegation | None, rule: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """What a condition that is written for a delegation is asked with."""
+    return delegation.windows if delegation and f"delegate={delegation.target}" in rule else None
+
+
+def _handed_on(
+    delegation: Delegation, rows: Mapping[str, Capability], own: tuple[Condition, ...]
+) -> tuple[Mapping[str, Capability], tuple[Condition, ...]]:
+    """Add what the other target does of all that is not kept: what it does as asked is delegated."""
+    other = facts(delegation.target)
+
+    def handed(cell: Capability) -> Capability:
+        done = cell.support in (Support.NATIVE, Support.EMULATED)
+        return cell._replace(support=Support.DELEGATED) if done else cell
+
+    taken = {path: handed(row) for path, row in other.rows.items() if not delegation.kept(path)}
+    asked = tuple(
+        c._replace(capability=handed(c.capability)) for c in other.conditions if not delegation.kept(c.feature)
+    )
+    return {**taken, **rows}, (*own, *asked)
 
 
 def release(profile: str) -> Release:
@@ -244,6 +313,24 @@ def _capability(row: Mapping[str, Any]) -> Capability:
         row.get("see", ""),
         bool(row.get("weaker")),
     )
+
+
+_URL = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
+
+
+def _is_url(text: str) -> bool:
+    if not _URL.fullmatch(text):
+        return False
+    try:
+        return urlsplit(text).port != 0
+    except ValueError:  # a port over 65535, or brackets around what is no address
+        return False
+
+
+FORMS: Mapping[str, tuple[Callable[[str], bool], str]] = {
+    "url": (_is_url, "an http or https URL such as http://127.0.0.1:8787, without user, query or fragment")
+}
+"""Form of an option's text -> whether a text has it, and what would be right."""
 
 
 def _read(name: str) -> Any:

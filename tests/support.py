@@ -33,12 +33,15 @@ ARRANGED = {("envoy", "layout")}
 
 
 def every_choice(*targets: str) -> Iterator[TargetChoice]:
-    """Every target (or those named) in every profile with every combination of its options that say different things."""
+    """Every target (or those named) in every profile; its default profile with every combination of options that say
+    different things, the others with the defaults."""
     for name in targets or TARGETS:
         m = manifest(name)
-        keys = [key for key in m.options if (name, key) not in ARRANGED]
+        keys = [key for key, option in m.options.items() if option.values and (name, key) not in ARRANGED]
         for profile in m.profiles:
-            for values in itertools.product(*(m.options[k].values for k in keys)):
+            every = profile == m.default_profile
+            said = [m.options[key].values if every else (m.options[key].default,) for key in keys]
+            for values in itertools.product(*said):
                 yield TargetChoice(name, profile, dict(zip(keys, values, strict=True)))
 
 

@@ -20,9 +20,9 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"ir", "source", "document"}),
     frozenset({"policies", "target", "project"}),
     frozenset({"plan", "plugins", "rules", "validate", "lower", "prune", "secretfiles"}),
-    frozenset({"meaning", "kongblocks", "resolve"}),
+    frozenset({"meaning", "kongblocks", "resolve", "delegate"}),
     frozenset({"diff", "reuse", "view"}),
-    frozenset({"emitters", "render", "verify", "write", "reading", "approvals"}),
+    frozenset({"emitters", "importers", "render", "verify", "write", "reading", "approvals", "live"}),
     frozenset({"compiler"}),
     frozenset({"comparing", "explain", "local", "pinning"}),
     frozenset({"cli"}),
@@ -42,7 +42,6 @@ TO_THE_PROXY = {
     "cli/secrets.py",
     "local/envoy.py",
     "secretfiles.py",
-    "verify.py",
 }
 """Who may import the proxy: to check what was written for it, to run it, and to fetch secrets as it does."""
 

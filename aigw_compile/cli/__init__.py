@@ -17,5 +17,6 @@ COMMANDS: Mapping[str, str] = {
     "serve": "Run the reference proxy on a spec.",
     "run": "Run a spec on this machine with mock providers, on a real Envoy or the proxy.",
     "init": "Start a new project.",
+    "import": "Make a spec from another gateway's configuration.",
 }
 """Name -> one line of help; the command itself is `command` in cli/NAME.py."""

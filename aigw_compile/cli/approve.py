@@ -22,7 +22,9 @@ from aigw_compile.project import TargetChoice
 @click.argument("fingerprint")
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The last day on which it may pass.")
 @click.option("--reason", required=True, help="Why it may.")
-@click.option("--against", metavar="SIDE", help="What the change was found against: git:REV, a folder or a spec.")
+@click.option(
+    "--against", metavar="SIDE", help="What the change was found against: git:REV, kong:URL, a folder or a file."
+)
 @click.option("--path", type=click.Path(path_type=Path), default=Path("."), help="A file or folder of the project.")
 @common.today_option
 def command(fingerprint: str, until: date, reason: str, against: str | None, path: Path, today: date) -> None:
@@ -63,6 +65,12 @@ def _changes(opened: compiler.Opened, path: Path, against: str | None) -> Iterat
     base = against or project.diff_against
     if not base:
         raise comparing.SideError("found against what? --against git:origin/main, or diff.against in aigw-compile.yaml")
+    kong = comparing.kong_of(base)
+    if kong:
+        choice = comparing.kong_choice(compiler.choices(project, ()))
+        for drift in comparing.drifts(kong, comparing.current([path], (choice,), project), choice):
+            yield from ((drift.diff.gateway, change) for change in drift.diff.changes)
+        return
     nothing: Sequence[TargetChoice] = ()
     new = comparing.current([path], nothing, project)
     old = comparing.side_of(base, project, nothing)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import click
 
-from aigw_compile import comparing, compiler
-from aigw_compile.approvals import approvals
+from aigw_compile import comparing, compiler, live
+from aigw_compile.approvals import Approvals, approvals
 from aigw_compile.cli import common
 from aigw_compile.diff import diff as compare
 from aigw_compile.diff import normalised
+from aigw_compile.mask import scrub
 from aigw_compile.project import TargetChoice
 from aigw_compile.render import normalised as rendered
 from aigw_compile.render.changes import FORMATS, text
@@ -35,6 +36,14 @@ def command(**asked: Any) -> None:
     A side is a spec, a folder with specs, a folder with outputs, or git:REV. BASE is the project's `diff.against` if
     absent, HEAD the specs as they are now. `--frozen` is asked of HEAD alone. What aigw-approvals.yaml approves does not
     count for --fail-on.
+
+    \b
+    A side may also be what a Kong holds, which is only read:
+      kong:URL     the Admin API, such as kong:https://kong.internal:8444/WORKSPACE;
+                   KONG_ADMIN_TOKEN and KONG_ADMIN_CA are taken from the environment
+      FILE         a kong.yml, or what `deck gateway dump` wrote
+
+    Compared is what carries the tags of a gateway. Such a change has no class, so any class of --fail-on fails for it.
     """
     try:
         _run(**asked)
@@ -54,7 +63,9 @@ def _run(
     today: date,
 ) -> None:
     failing = comparing.classes_of(fail_on)
-    paths = [Path(x) for x in (head, base) if x and not x.startswith("git:") and Path(x).exists()] or [Path(".")]
+    kongs = {side: comparing.kong_of(side) for side in (base, head) if side}
+    paths = [Path(x) for x in (head, base) if x and not kongs[x] and not x.startswith("git:") and Path(x).exists()]
+    paths = paths or [Path(".")]
     opened = compiler.open_project(paths[:1])
     project = opened.project
     base = base or project.diff_against
@@ -63,14 +74,25 @@ def _run(
             "compare with what? `aigw-compile diff git:origin/main`, or diff.against in aigw-compile.yaml"
         )
     wanted = compiler.choices(project, targets)
+    if base not in kongs:
+        kongs[base] = comparing.kong_of(base)
+    if any(kongs.values()):
+        wanted = (comparing.kong_choice(wanted),)
+    new: comparing.Sides | live.Kong
     if head:
-        new = comparing.side_of(head, project, wanted, frozen=frozen)
+        new = kongs[head] or comparing.side_of(head, project, wanted, frozen=frozen)
     else:
         new = comparing.current([Path(".")], wanted, project, frozen=frozen)
-    old = comparing.side_of(base, project, wanted)
     approved = approvals(project.root, today)
     classes = failing or project.diff_fail_on
     code = common.show(approved.findings, opened.shown_from, "text", ()) if approved.findings else 0
+    old = kongs[base] or comparing.side_of(base, project, wanted)
+    if isinstance(old, live.Kong) or isinstance(new, live.Kong):
+        drifts = comparing.drifts(old, new, wanted[0])
+        changed, failed = _shown(
+            drifts, [k for k in (old, new) if isinstance(k, live.Kong)], format_, approved, classes
+        )
+        raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
     changed = failed = 0
     for name in [*new.gateways, *(n for n in old.gateways if n not in new.gateways)]:
         if name not in new.gateways:
@@ -92,3 +114,24 @@ def _run(
         changed += not found.empty
         failed += len(common.failing(found, approved, classes))
     raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
+
+
+def _shown(
+    drifts: Iterable[comparing.Drifting],
+    kongs: Sequence[live.Kong],
+    format_: str,
+    approved: Approvals,
+    classes: Sequence[str],
+) -> tuple[int, int]:
+    """Print what differs of a Kong, and what is to say of it; return how many changes there are, and how many fail."""
+    changed = failed = 0
+    said = [finding for kong in kongs for finding in kong.findings]
+    for one in drifts:
+        click.echo(FORMATS[format_](one.diff, one.places), nl=False)
+        said += one.findings
+        changed += len(one.diff.changes)
+        failed += len(common.failing(one.diff, approved, classes))
+    for finding in dict.fromkeys(said):
+        hint = f" ({finding.hint})" if finding.hint else ""
+        click.echo(scrub(f"{finding.severity.name.lower()} {finding.code} {finding.message}{hint}"), err=True)
+    return changed, failed

@@ -13,6 +13,8 @@ from aigw_compile.cli import common, serving
 from aigw_compile.document import text_of
 from aigw_compile.mask import Veil
 
+PROXY = "proxy.json"
+
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), default=Path("."))
@@ -26,7 +28,7 @@ from aigw_compile.mask import Veil
 def command(
     path: Path, gateway: str | None, frozen: bool, mock_providers: bool, address: str | None, port: int | None
 ) -> None:
-    """Run the reference proxy on PATH: a spec, a folder with one, or a compiled proxy.json.
+    """Run the reference proxy on PATH: a spec, a folder with one, a compiled proxy.json or the output folder with it.
 
     With --mock-providers every provider is played by the proxy itself, every secret is made up, and what to call with
     is printed: keys, logins (user:password) and tokens; listeners speak plain HTTP then. A message that holds
@@ -40,6 +42,8 @@ def command(
         wanted = 'the reference proxy needs the extra "proxy": pip install "aigw-compile[proxy]"'
         raise click.ClickException(f"{wanted} ({missing})") from None
     (path,) = common.existing([path])
+    if (path / write.SPEC).is_file() and (path / PROXY).is_file():
+        path /= PROXY
     made = path.name.endswith(".json")
     text, hides = (path.read_bytes(), write.veil_of(path.parent)) if made else _compiled(path, gateway, frozen)
     try:
@@ -60,5 +64,5 @@ def command(
 
 def _compiled(path: Path, gateway: str | None, frozen: bool) -> tuple[bytes, Veil]:
     checked, built = serving.compiled(path, gateway, frozen, "proxy")
-    (proxy,) = [d for d in built.documents if d.filename == "proxy.json"]
+    (proxy,) = [d for d in built.documents if d.filename == PROXY]
     return text_of(proxy).encode(), checked.source.veil

@@ -92,6 +92,8 @@ def ready(hides: Veil, state: Mapping[str, Any]) -> None:
     for kind in ("key", "login", "token"):
         for whose, text in state.get(f"{kind}s", {}).items():
             click.echo(f"{kind} of {hides.text(whose)}: {text}")
+    for header, text in state.get("front", {}).items():
+        click.echo(f"header of the front: {header}: {text}")
     for name in state.get("plain", ()):
         click.echo(
             f"listener {hides.text(name)} speaks plain HTTP: with made-up secrets it has no certificate", err=True

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
 
 from aigw_compile.cli import common
 from aigw_compile.plan import matrix
 from aigw_compile.project import TargetChoice
-from aigw_compile.target import TARGETS, Capability, Condition, Feature, TargetFacts, facts, feature, manifest, release
+from aigw_compile.target import (
+    TARGETS,
+    Capability,
+    Condition,
+    Feature,
+    Support,
+    TargetFacts,
+    facts,
+    feature,
+    manifest,
+    release,
+)
 
 
 @click.command()
@@ -20,12 +31,13 @@ from aigw_compile.target import TARGETS, Capability, Condition, Feature, TargetF
 @click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--notes", is_flag=True, help="Also print what differs, and why.")
 def command(targets: Sequence[TargetChoice], markdown: bool, format_: str, notes: bool) -> None:
-    """Show the capability matrix: native, emulated, partial, outside (no place for it) or none, for every feature.
+    """Show the capability matrix: native, emulated, delegated (done by another target behind this one), partial, outside
+    (no place for it) or none, for every feature.
 
     Every target, or those named with --target. Of profiles that are versions of one thing the tables show the first and
     the last, with a list of what changes between; `--format json` has all.
     """
-    every = [facts(name, profile) for name in TARGETS for profile in manifest(name).profiles]
+    every = [one for name in TARGETS for profile in manifest(name).profiles for one in _ways(name, profile)]
     chosen = [facts(t.name, t.profile, t.options) for t in targets] or (every if format_ == "json" else _ends(every))
     steps = [] if targets else _steps(every)
     rows = list(matrix(chosen))
@@ -35,6 +47,14 @@ def command(targets: Sequence[TargetChoice], markdown: bool, format_: str, notes
         click.echo(_markdown(chosen, rows, steps), nl=False)
     else:
         click.echo(_text(chosen, rows, notes, steps), nl=False)
+
+
+def _ways(name: str, profile: str) -> Iterator[TargetFacts]:
+    """A target in a profile, and, of its default profile, what it does when it hands its calls on."""
+    yield facts(name, profile)
+    found = manifest(name)
+    if profile == found.default_profile:
+        yield from (facts(name, profile, {"delegate": other}) for other in found.raw.get("delegates", ()))
 
 
 Step = tuple[TargetFacts, TargetFacts]
@@ -49,7 +69,7 @@ def _ends(every: Sequence[TargetFacts]) -> list[TargetFacts]:
 
 def _steps(every: Sequence[TargetFacts]) -> list[Step]:
     families: dict[tuple[str, str], list[TargetFacts]] = {}
-    for one in every:
+    for one in (t for t in every if not t.delegates):
         families.setdefault((one.name, release(one.profile).family), []).append(one)
     return [step for found in families.values() for step in itertools.pairwise(found)]
 
@@ -75,7 +95,8 @@ def _said(cell: Capability) -> str:
 
 
 def _label(t: TargetFacts) -> str:
-    return f"{t.name} {t.profile}" if len(manifest(t.name).profiles) > 1 else t.name
+    label = f"{t.name} {t.profile}" if len(manifest(t.name).profiles) > 1 else t.name
+    return f"{label} delegate={t.delegates.target}" if t.delegates else label
 
 
 Rows = list[tuple[Feature, tuple[Capability, ...]]]
@@ -88,7 +109,8 @@ def _mark(target: TargetFacts, found: Feature, cell: Capability) -> str:
 
 
 def _conditions(target: TargetFacts, found: Feature) -> list[Condition]:
-    return [c for c in target.conditions if c.feature == found.path]
+    native = Support.NATIVE
+    return [c for c in target.conditions if c.feature == found.path and c.capability.support is not native]
 
 
 def _finer(target: TargetFacts, found: Feature) -> list[tuple[str, Capability]]:
@@ -113,7 +135,7 @@ def _note(lead: str, cell: Capability) -> str:
 def _text(chosen: Sequence[TargetFacts], rows: Rows, notes: bool, steps: Sequence[Step]) -> str:
     labels = [_label(t) for t in chosen]
     wide = max(len(f.path) for f, _ in rows)
-    widths = [max(len(label), len("emulated*")) for label in labels]
+    widths = [max(len(label), len("delegated*")) for label in labels]
     head = [label.ljust(width) for label, width in zip(labels, widths, strict=True)]
     lines = ["  ".join(["code   ", "feature".ljust(wide), *head]).rstrip()]
     for found, cells in rows:

@@ -6,11 +6,26 @@ from collections.abc import Mapping, Sequence
 
 from aigw_compile.diff.meaning import meaning
 from aigw_compile.diff.normalised import Same, normalised, orders
-from aigw_compile.diff.outputs import explained
+from aigw_compile.diff.outputs import Origins, differences, explained, hides, short
 from aigw_compile.diff.types import CLASSES, CODES, Change, Diff, Side, TargetChange
 from aigw_compile.target import TargetFacts
 
-__all__ = ["CLASSES", "CODES", "Change", "Diff", "Same", "Side", "TargetChange", "diff", "meaning", "normalised"]
+__all__ = [
+    "CLASSES",
+    "CODES",
+    "Change",
+    "Diff",
+    "Origins",
+    "Same",
+    "Side",
+    "TargetChange",
+    "diff",
+    "differences",
+    "hides",
+    "meaning",
+    "normalised",
+    "short",
+]
 
 
 def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted: Sequence[str] = ()) -> Diff:

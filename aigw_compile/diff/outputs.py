@@ -31,8 +31,8 @@ def explained(
     for filename in sorted({*old, *new}):
         if filename == "secrets.json":
             continue
-        sides = (_Origins(old.get(filename)), _Origins(new.get(filename)))
-        pairs = _documents(old.get(filename), new.get(filename), facts.identity, "", (), ())
+        sides = (Origins(old.get(filename)), Origins(new.get(filename)))
+        pairs = differences(old.get(filename), new.get(filename), facts.identity, "", (), ())
         for op, place, before, after, at_old, at_new in pairs:
             if f"{filename}: {place}" in derived:
                 continue
@@ -41,12 +41,12 @@ def explained(
                 continue
             if any(veils):
                 place = veils[0].text(veils[1].text(place))
-                if _hidden(before, sides[0], at_old, veils[0]) or _hidden(after, sides[1], at_new, veils[1]):
+                if hides(before, sides[0], at_old, veils[0]) or hides(after, sides[1], at_new, veils[1]):
                     before, after = (HIDDEN if value is not None else None for value in (before, after))
-            yield TargetChange(op, f"{filename}: {place}" if place else filename, _short(before), _short(after), causes)
+            yield TargetChange(op, f"{filename}: {place}" if place else filename, short(before), short(after), causes)
 
 
-def _hidden(value: Any, side: _Origins, at: Pointer | None, veil: Veil) -> bool:
+def hides(value: Any, side: Origins, at: Pointer | None, veil: Veil) -> bool:
     """Whether a value of an output may come from a hidden place: it does, or nobody knows and it is not in the open."""
     if at is None or not veil or isinstance(value, (dict, list)):  # told by its size alone
         return False
@@ -54,7 +54,7 @@ def _hidden(value: Any, side: _Origins, at: Pointer | None, veil: Veil) -> bool:
     return any(map(veil.covers, origins)) or (any(map(veil.around, origins)) and veil.tells(value))
 
 
-class _Origins:
+class Origins:
     """The places of the spec that each part of an output came from."""
 
     def __init__(self, body: Json) -> None:
@@ -75,7 +75,7 @@ class _Origins:
 def _causes(
     changes: Sequence[Change],
     orders: Sequence[tuple[Pointer, Pointer]],
-    sides: tuple[_Origins, _Origins],
+    sides: tuple[Origins, Origins],
     at_old: Pointer | None,
     at_new: Pointer | None,
 ) -> tuple[int, ...] | None:
@@ -108,9 +108,10 @@ def _near(origin: Pointer, place: Pointer) -> int:
 Pair = tuple[str, str, Any, Any, Pointer | None, Pointer | None]
 
 
-def _documents(
+def differences(
     old: Any, new: Any, identity: Mapping[str, Any], place: str, at_old: Pointer, at_new: Pointer
 ) -> Iterator[Pair]:
+    """Yield (operation, place, before, after, where it stood, where it stands) of each difference; items of lists go by identity."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(k for k in new if k not in old)]:
             step = f"{place}.{key}" if place else key
@@ -119,7 +120,7 @@ def _documents(
             elif key not in old:
                 yield "added", step, None, new[key], None, (*at_new, key)
             else:
-                yield from _documents(old[key], new[key], identity, step, (*at_old, key), (*at_new, key))
+                yield from differences(old[key], new[key], identity, step, (*at_old, key), (*at_new, key))
     elif isinstance(old, list) and isinstance(new, list):
         yield from _lists(old, new, identity, place, at_old, at_new)
     elif old != new:
@@ -134,7 +135,7 @@ def _lists(
     if keys_old is None or keys_new is None:
         if len(old) == len(new):  # nothing tells the items apart, and as many are there as before
             for i, (before, after) in enumerate(zip(old, new, strict=True)):
-                yield from _documents(before, after, identity, f"{place}[{i}]", (*at_old, i), (*at_new, i))
+                yield from differences(before, after, identity, f"{place}[{i}]", (*at_old, i), (*at_new, i))
         elif old != new:
             yield "changed", place, old, new, at_old, at_new
         return
@@ -148,7 +149,7 @@ def _lists(
             yield "added", f"{place}[{key}]", None, new[j], None, (*at_new, j)
             continue
         i = index_old[key]
-        yield from _documents(old[i], new[j], identity, f"{place}[{key}]", (*at_old, i), (*at_new, j))
+        yield from differences(old[i], new[j], identity, f"{place}[{key}]", (*at_old, i), (*at_new, j))
     both = [key for key in keys_old if key in index_new]
     for key in _moved(both, [key for key in keys_new if key in index_old]):
         i, j = index_old[key], index_new[key]
@@ -205,7 +206,7 @@ def _moved(old: list[str], new: list[str]) -> list[str]:
     return [key for key in new if key not in kept]
 
 
-def _short(value: Any) -> Any:
+def short(value: Any) -> Any:
     """A value of an output for a report: long ones by their size."""
     if isinstance(value, (dict, list)):
         return f"{len(value)} {'fields' if isinstance(value, dict) else 'items'}"

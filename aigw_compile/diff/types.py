@@ -99,6 +99,10 @@ class Diff(NamedTuple):
     targets: Mapping[str, tuple[TargetChange, ...]]
     accepted: tuple[str, ...] = ()
     """Accepted losses of auth, access or a guard, in words: they weaken security for as long as they are accepted."""
+    compared: int | None = None
+    """How many entities were compared, where a side is no spec: then there is no meaning, and changes are those of outputs."""
+    notes: tuple[str, ...] = ()
+    """What was not compared, in words."""
 
     @property
     def empty(self) -> bool:
@@ -108,3 +112,8 @@ class Diff(NamedTuple):
         """How many changes have one of these classes."""
         wanted = set(classes)
         return sum(1 for c in self.changes if wanted & set(c.classes))
+
+    def wanted(self, classes: Iterable[str]) -> frozenset[str]:
+        """The classes that fail, if any do: without a spec on both sides what a change means is not known, and it may be one."""
+        wanted = frozenset(classes)
+        return wanted | {"unclassified"} if wanted and self.compared is not None else wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from aigw_compile import ir, kongblocks
 from aigw_compile.document import At, Block, Document, at
@@ -27,7 +28,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
             "vaults": [*blocks.vaults],
             "certificates": [*blocks.certificates],
             "services": [_service(s, blocks, mine) for s in blocks.services],
-            "plugins": [p.block for p in blocks.plugins if not p.route and not p.consumer],
+            "plugins": [p.block for p in blocks.plugins if not (p.route or p.consumer or p.service)],
             "consumers": consumers,
         },
     )
@@ -35,17 +36,20 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
         if not body[name]:
             del body[name]
     environment = blocks.environment
-    environment["KONG_DECLARATIVE_CONFIG"] = f"/kong/{RENDERED if blocks.keys or blocks.passwords else 'kong.yml'}"
+    rendered = blocks.keys or blocks.passwords or blocks.credentials
+    environment["KONG_DECLARATIVE_CONFIG"] = f"/kong/{RENDERED if rendered else 'kong.yml'}"
     return (
         Document("kong.yml", body),
         Document("environment.yaml", environment),
-        Document("secrets.json", _secrets(gateway, blocks)),
+        Document("secrets.json", _secrets(gateway, blocks, body)),
     )
 
 
 def _service(service: Service, blocks: Blocks, tags: At) -> Block:
-    """A sink: the AI proxy replaces its address, and must not be reached without it."""
-    block = Block(service.origins[0], {"name": service.name, "protocol": "https", "host": "localhost", "port": 443})
+    """Where calls go; else a sink: the AI proxy replaces its address, and must not be reached without it."""
+    url = urlsplit(service.url or "https://localhost")
+    where = {"protocol": url.scheme, "host": url.hostname, "port": url.port or (443 if url.scheme == "https" else 80)}
+    block = Block(service.origins[0], {"name": service.name, **where})
     if service.timing:
         block["retries"] = at(service.timing.dials, *service.origins)
         block["connect_timeout"] = at(service.timing.connect, *service.origins)
@@ -54,11 +58,16 @@ def _service(service: Service, blocks: Blocks, tags: At) -> Block:
     else:
         block["retries"] = 0
     block["tags"] = tags
-    block["routes"] = [_route(route, blocks, tags) for route in service.routes]
+    plugins = [_scoped(p) for p in blocks.plugins if p.service == service.name]
+    if plugins:
+        block["plugins"] = plugins
+    streams = bool(service.url)
+    block["routes"] = [_route(route, blocks, tags, streams) for route in service.routes]
     return block
 
 
-def _route(route: Route, blocks: Blocks, tags: At) -> Block:
+def _route(route: Route, blocks: Blocks, tags: At, streams: bool) -> Block:
+    """`streams`: answers are passed on as they come; where an AI plugin reads them it says so by itself."""
     block = Block(
         route.origin,
         {
@@ -69,7 +78,7 @@ def _route(route: Route, blocks: Blocks, tags: At) -> Block:
             "strip_path": False,
             "preserve_host": False,
             "request_buffering": True,
-            "response_buffering": True,
+            "response_buffering": not streams,
             "tags": tags,
         },
     )
@@ -93,13 +102,14 @@ def _scoped(plugin: Plugin) -> Block:
 
 
 def _consumer(consumer: Block, blocks: Blocks) -> Block:
-    plugins = [p.block for p in blocks.plugins if not p.route and p.consumer == consumer["username"]]
+    mine = (p for p in blocks.plugins if p.consumer == consumer["username"])
+    plugins = [p.block for p in mine if not (p.route or p.service)]
     if plugins:
         consumer["plugins"] = plugins
     return consumer
 
 
-def _secrets(gateway: ir.Gateway, blocks: Blocks) -> dict[str, Any]:
+def _secrets(gateway: ir.Gateway, blocks: Blocks, body: Block) -> dict[str, Any]:
     """Which secrets are asked for, and which files they go into; Kong fetches by itself what a vault of its own holds."""
     asked: dict[str, Any] = {}
     places = {block["username"]: index for index, block in enumerate(blocks.consumers)}
@@ -127,9 +137,26 @@ def _secrets(gateway: ir.Gateway, blocks: Blocks) -> dict[str, Any]:
             name = ask(wanted.key, wanted.ref, wanted.purpose, wanted.place)
             variables[wanted.reference.variable] = {"$secret": name, "prefix": wanted.reference.prefix}
     files: list[Any] = []
-    if rendered:
-        changes = [{"at": ["consumers", index, field], "value": value} for (index, field), value in rendered.items()]
+    changes: list[Any] = [
+        {"at": ["consumers", index, field], "value": value} for (index, field), value in rendered.items()
+    ]
+    instances = _instances(body)
+    for sent in blocks.credentials:
+        name = ask("front", sent.ref, "what stands behind Kong", "the credential of the front")
+        added = {"headers": [{"$secret": name, "prefix": sent.prefix}]}
+        changes.append({"at": [*instances[sent.instance], "config", "add"], "value": added})
+    if changes:
         files.append({"path": RENDERED, "from": "kong.yml", "set": changes})
     if variables:
         files.append({"path": "secrets/environment.yaml", "body": variables})
     return {"version": 1, "gateway": gateway.name, "target": "kong", "secrets": asked, "files": files}
+
+
+def _instances(body: Block) -> dict[str, list[str | int]]:
+    """Where in kong.yml each plugin of a route is."""
+    return {
+        plugin["instance_name"]: ["services", s, "routes", r, "plugins", p]
+        for s, service in enumerate(body["services"])
+        for r, route in enumerate(service["routes"])
+        for p, plugin in enumerate(route["plugins"])
+    }

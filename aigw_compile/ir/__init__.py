@@ -40,6 +40,7 @@ from aigw_compile.ir.running import Autoscaling as Autoscaling
 from aigw_compile.ir.running import Budget as Budget
 from aigw_compile.ir.running import Cors as Cors
 from aigw_compile.ir.running import Deployment as Deployment
+from aigw_compile.ir.running import Handover as Handover
 from aigw_compile.ir.running import Kubernetes as Kubernetes
 from aigw_compile.ir.running import Listener as Listener
 from aigw_compile.ir.running import Observability as Observability
@@ -72,6 +73,10 @@ class Gateway(NamedTuple):
     observability: Observability
     deployment: Deployment
     origin: Pointer = ()
+    front: Handover | None = None
+    """Where another gateway keeps the edge before this one."""
+    behind: Handover | None = None
+    """Where this gateway keeps the edge, and another one answers behind it."""
 
 
 class Scope(NamedTuple):

@@ -129,3 +129,21 @@ class Deployment(NamedTuple):
     @property
     def most_replicas(self) -> int:
         return self.autoscaling.max_replicas if self.autoscaling else self.replicas
+
+
+class Handover(NamedTuple):
+    """Between a gateway that keeps the edge and the one behind it that answers; both are built with the same one."""
+
+    url: str
+    """Where the one behind listens."""
+    credential: SecretRef
+    """What the one in front proves itself with."""
+    header: str
+    """The header that carries it, after `prefix`."""
+    prefix: str
+    consumer_header: str
+    """The header that names the consumer; "" where the one behind asks callers itself."""
+    address_header: str
+    """The header that has the client's address."""
+    passing: tuple[str, ...]
+    """The headers in which a client's own credential passes the one in front."""

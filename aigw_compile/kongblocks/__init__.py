@@ -8,22 +8,24 @@ blocks.passwords            the same for user names and their passwords
 blocks.vaults               vault entities
 blocks.certificates         certificates of listeners, with their server names
 blocks.wanted               secrets that have to be in Kong's environment
+blocks.credentials          what routes send to what stands behind Kong, where it hands its calls on
 blocks.environment          KONG_* variables for what a declarative configuration cannot hold
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from aigw_compile import ir
 from aigw_compile.document import Block
 from aigw_compile.kongblocks import (
     access,
+    behind,
     doors,
     edge,
     limits,
     names,
-    plugin,
     prompts,
     routes,
     secrets,
@@ -71,55 +73,61 @@ class Blocks(NamedTuple):
     environment: Block
     passwords: tuple[Password, ...]
     certificates: tuple[Block, ...]
+    credentials: tuple[behind.Credential, ...] = ()
+    """What routes that hand calls on prove themselves with."""
 
 
 def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
     """Return the blocks of a gateway. What `plan` says is lost is left out; nothing warns here."""
-    listed = routes.routes(gateway, plan, edition)
-    plugins: list[Plugin] = [
+    handing = gateway.behind is not None
+    listed = behind.listed(gateway, plan) if handing else routes.routes(gateway, plan, edition)
+    watching = behind.discreet(gateway, watch.watch(gateway, plan)) if handing else watch.watch(gateway, plan)
+    answering = behind.plugins if handing else _models
+    plugins = (
         *doors.authentication(gateway, plan, edition),
         *edge.cors(gateway, plan),
-        *watch.watch(gateway, plan),
-    ]
-    for route in listed:
-        if "OPTIONS" in route.methods:
-            plugins.append(access.refused(route))
-            continue
-        plugins += edge.addresses(gateway, plan, route)
-        if route.model is None:
-            plugins.append(access.model_list(gateway, route))
-            continue
-        plugins += access.rules(gateway, plan, route)
-        plugins.append(_size(gateway, route))
-        plugins += prompts.prompts(gateway, plan, edition, route)
-        plugins += transformers.transformers(gateway, plan, edition, route)
-        plugins += upstream.upstream(gateway, plan, edition, route)
-    plugins += limits.limits(gateway, plan, edition, listed)
+        *watching,
+        *answering(gateway, plan, edition, listed),
+    )
     used = [*secret_uses(plan.left(gateway))]
+    variables = watch.environment(gateway, plan, edition)
     prefixes = doors.credential_prefixes(gateway)
     named = frozenset(u.ref.vault.name for u in used if u.ref.vault)
     blocks = Blocks(
-        routes.services(gateway, plan, edition),
+        behind.services(gateway, listed) if handing else routes.services(gateway, plan, edition),
         listed,
-        tuple(plugins),
+        plugins,
         (*access.consumers(gateway, plan), *doors.nobodies(gateway, plan, edition)),
         tuple(
             Key(c, i, k.api_key, prefixes) for c in gateway.consumers for i, k in enumerate(c.credentials) if prefixes
         ),
         tuple(secrets.vaults(gateway, named, edition)),
         tuple(wanted(used, edition)),
-        watch.environment(gateway, plan, edition),
+        behind.environment(gateway, variables) if handing else variables,
         tuple(Password(c, i, x) for c in gateway.consumers for i, x in enumerate(c.logins)),
         tuple(edge.certificates(gateway, plan, edition)),
+        behind.credentials(gateway, listed) if handing else (),
     )
     names.sign(gateway, [*(p.block for p in plugins), *blocks.consumers, *blocks.vaults, *blocks.certificates])
     return blocks
 
 
-def _size(gateway: ir.Gateway, route: Route) -> Plugin:
-    size = routes.body_size(gateway)
-    fields = {"allowed_payload_size": size, "size_unit": "bytes", "require_content_length": False}
-    return plugin.make("request-size-limiting", f"{route.name}-size", Block(size.origins[0], fields), route.name)
+def _models(gateway: ir.Gateway, plan: Plan, edition: Edition, listed: tuple[Route, ...]) -> Iterator[Plugin]:
+    """The plugins of models, each at its route, and those that count calls."""
+    for route in listed:
+        if "OPTIONS" in route.methods:
+            yield access.refused(route)
+            continue
+        yield from edge.addresses(gateway, plan, route)
+        if route.model is None:
+            yield access.model_list(gateway, route)
+            continue
+        yield from access.rules(gateway, plan, route)
+        yield edge.size(gateway, route)
+        yield from prompts.prompts(gateway, plan, edition, route)
+        yield from transformers.transformers(gateway, plan, edition, route)
+        yield from upstream.upstream(gateway, plan, edition, route)
+    yield from limits.limits(gateway, plan, edition, listed)
 
 
 __all__ = [

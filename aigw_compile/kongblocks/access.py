@@ -53,7 +53,7 @@ def consumers(gateway: ir.Gateway, plan: Plan) -> list[Block]:
     made = []
     for consumer in gateway.consumers:
         block = Block(consumer.origin, {"username": at(consumer.name, (*consumer.origin, "name"))})
-        groups = acl_groups(gateway, plan, consumer)
+        groups = () if gateway.behind else acl_groups(gateway, plan, consumer)
         if groups:
             block["acls"] = [Block(origin, {"group": group, "tags": [names.TAG]}) for group, origin in groups]
         block["tags"] = [names.TAG]

@@ -11,7 +11,7 @@ from aigw_compile.document import At, Block, at
 from aigw_compile.kongblocks.edition import Edition
 from aigw_compile.kongblocks.names import TAG
 from aigw_compile.kongblocks.plugin import Plugin, make
-from aigw_compile.kongblocks.routes import Route
+from aigw_compile.kongblocks.routes import Route, body_size
 from aigw_compile.kongblocks.secrets import reference
 from aigw_compile.plan import Plan, edges, fits, sending
 from aigw_compile.policies.ip_restriction import IpRestriction
@@ -93,6 +93,13 @@ def addresses(gateway: ir.Gateway, plan: Plan, route: Route) -> Iterator[Plugin]
         own = config(consumer)
         if own and own != base:
             yield make("ip-restriction", f"{route.name}-addresses-{consumer.name}", own, route.name, consumer.name)
+
+
+def size(gateway: ir.Gateway, route: Route) -> Plugin:
+    """Return the limit on the size of a body."""
+    found = body_size(gateway)
+    fields = {"allowed_payload_size": found, "size_unit": "bytes", "require_content_length": False}
+    return make("request-size-limiting", f"{route.name}-size", Block(found.origins[0], fields), route.name)
 
 
 def variables(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Iterator[tuple[str, At]]:

@@ -11,6 +11,7 @@ from aigw_compile.target import Release, release
 SINCE: Mapping[str, str] = {
     "ai-proxy-advanced": "3.8",  # and failover_criteria, the algorithm priority, llm_providers with lists: all since 3.10
     "embeddings": "3.11",  # route_type llm/v1/embeddings, genai_category
+    "redis-fractions": "3.11",  # ai-rate-limiting-advanced: decrease_by_fractions_in_redis
     "token-namespace": "3.11",  # ai-rate-limiting-advanced: namespace
     "circuit-breaker": "3.13",  # balancer.max_fails, fail_timeout
     "messages": "3.13",  # llm_format anthropic
@@ -78,7 +79,8 @@ def _token_limiters(has: frozenset[str]) -> tuple[tuple[str, Slot], ...]:
     if "ai-proxy-advanced" not in has:
         return ()
     policies = "token-policies" in has
-    slot = Slot(ALL_WINDOWS, shared="token-namespace" in has, compound=policies, mixed=policies)
+    shared, fractions = "token-namespace" in has, "redis-fractions" in has
+    slot = Slot(ALL_WINDOWS, shared=shared, compound=policies, mixed=policies, fractions=fractions)
     return (("ai-rate-limiting-advanced", slot),)
 
 

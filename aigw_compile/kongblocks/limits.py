@@ -241,6 +241,8 @@ def _ai_rate_limiting(made: Instance) -> Block:
         config["namespace"] = made.namespace
     for field, value in _strategy(made).items():
         config[field] = value  # not by update, which would take an At for its value
+    if made.held and any(what == "cost" for what, _ in made.windows):
+        config["decrease_by_fractions_in_redis"] = True  # else a Redis counts whole dollars
     return config
 
 

@@ -11,15 +11,16 @@ from aigw_compile.kongblocks.names import TAG, tag
 
 
 class Plugin(NamedTuple):
-    """`block` has name, instance_name, config, tags; `route` and `consumer` are names, "" for every one.
+    """`block` has name, instance_name, config, tags; `route`, `consumer` and `service` are names, "" for every one.
 
-    Of several instances of a plugin Kong runs one for a call: route and consumer, then consumer, then route, then
-    neither (3.9.3, runloop/plugins_iterator.lua, lookup_cfg).
+    Of several instances of a plugin Kong runs one for a call: route and consumer, service and consumer, then consumer,
+    then route, then service, then neither (3.9.3, runloop/plugins_iterator.lua, lookup_cfg).
     """
 
     block: Block
     route: str = ""
     consumer: str = ""
+    service: str = ""
 
     @property
     def name(self) -> str:

@@ -47,6 +47,8 @@ class Service(NamedTuple):
     """None: the balancer of ai-proxy-advanced has the times."""
     routes: tuple[Route, ...]
     origins: tuple[Pointer, ...]
+    url: str = ""
+    """Where calls go; "" for a sink."""
 
 
 def model_doors(model: ir.Model, edition: Edition) -> tuple[str, ...]:
@@ -59,7 +61,7 @@ def model_doors(model: ir.Model, edition: Edition) -> tuple[str, ...]:
 def routes(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[Route, ...]:
     """Return a route for each door of each model, in spec order, one for the list of models, and one for preflights."""
     slugs = names.model_slugs(gateway)
-    hosts = _hosts(gateway)
+    hosts = hosts_of(gateway)
     single = len(gateway.models) == 1
     bases = tuple(dict.fromkeys(x.base_path for x in gateway.listeners))
     listeners = tuple(x.origin for x in gateway.listeners)
@@ -134,7 +136,7 @@ def body_size(gateway: ir.Gateway) -> At:
     return at(max(1, smallest), *((*x.origin, "maxBodySize") for x in gateway.listeners))
 
 
-def _hosts(gateway: ir.Gateway) -> tuple[str, ...]:
+def hosts_of(gateway: ir.Gateway) -> tuple[str, ...]:
     """The host names of all listeners; none where a listener answers to any."""
     if not all(x.hostnames for x in gateway.listeners):
         return ()

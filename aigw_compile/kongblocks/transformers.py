@@ -53,6 +53,7 @@ def _made(
     if one.extract:
         # Kong ignores case and takes each line for a text (3.9.3, llm/init.lua, "ijom"), which RE2 does not.
         pattern = pcre.translate(one.extract)
-        config["transformation_extract_pattern"] = f"{pcre.UTF if pattern.characters else ''}(?-im){pattern.body}"
+        written = f"{pcre.UTF if pattern.characters else ''}(?-im){pattern.body}"
+        config["transformation_extract_pattern"] = at(written, (*one.origin, "extract"))
     config["max_request_body_size"] = body_size(gateway)
     yield make(f"ai-{kind}-transformer", f"{route.name}-{kind}-transformer", config, route.name)

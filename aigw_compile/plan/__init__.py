@@ -104,7 +104,8 @@ def _losses(gateway: ir.Gateway, written: Json, facts: TargetFacts) -> Iterator[
     gone: list[Pointer] = []
 
     def once(path: str, capability: Capability, at: Pointer) -> Iterator[tuple[Feature, Capability, Pointer]]:
-        if capability.support not in (Support.NATIVE, Support.EMULATED) and (path, at) not in seen:
+        done = capability.support in (Support.NATIVE, Support.EMULATED, Support.DELEGATED)
+        if not done and (path, at) not in seen:
             seen.add((path, at))
             if capability.support is not Support.PARTIAL:
                 gone.append(at)

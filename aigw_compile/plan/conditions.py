@@ -10,6 +10,7 @@ from aigw_compile.diagnostic import Pointer
 from aigw_compile.plan.bounds import BOUNDS
 from aigw_compile.plan.cluster import CLUSTER
 from aigw_compile.plan.edges import EDGES
+from aigw_compile.plan.handed import HANDED
 from aigw_compile.plan.sending import SENDING
 from aigw_compile.plan.shapes import SHAPES
 from aigw_compile.policies.limits import Limit
@@ -231,4 +232,5 @@ CONDITIONS: Mapping[str, Predicate] = {
     **CLUSTER,
     **EDGES,
     **SENDING,
+    **HANDED,
 }

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
+from aigw_compile.plan import edges
 from aigw_compile.policies import pcre
 from aigw_compile.policies.limits import Limit
 from aigw_compile.policies.prompt_decorator import Message, PromptDecorator
@@ -130,19 +131,25 @@ def decorations(scopes: Sequence[ir.Scope]) -> tuple[list[Message], list[Message
 
 
 def pieces(message: Message, longest: int) -> list[Message]:
-    """Return a message as several of the same role that have at most `longest` bytes, parted between words."""
+    """Return a message as several of the same role that have at most `longest` bytes, parted between words.
+
+    The blanks at a border are left out; one word that is too long is parted where it has to be.
+    """
     rest, found = message.content, []
     while len(rest.encode()) > longest:
-        head = rest.encode()[: longest + 1].decode(errors="ignore")  # one more: a space may stand behind the last word
-        cut = max(head.rfind(blank) for blank in " \n\t")
-        if cut <= 0 or not rest[:cut].strip():
-            head = rest.encode()[:longest].decode(errors="ignore")
-            found.append(head)
-            rest = rest[len(head) :]
-        else:
-            found.append(rest[:cut])
-            rest = rest[cut + 1 :]
+        rest = rest.lstrip(_BLANKS)
+        head = rest.encode()[: longest + 1].decode(errors="ignore")  # one more: a blank may stand behind the last word
+        cut = max(map(head.rfind, _BLANKS))
+        if cut < 0:
+            cut = len(rest.encode()[:longest].decode(errors="ignore"))
+        found.append(rest[:cut])
+        rest = rest[cut:]
+    if found:
+        rest = rest.lstrip(_BLANKS)
     return [message._replace(content=text) for text in (*found, rest) if text]
+
+
+_BLANKS = " \n\t"
 
 
 def decorators_too_much(gateway: ir.Gateway, most: int, longest: int) -> tuple[Pointer, ...]:
@@ -189,6 +196,8 @@ class Slot(NamedTuple):
     """It can count by several things at once, such as consumer and address."""
     mixed: bool = False
     """It can count several kinds of tokens, and cost, beside each other."""
+    fractions: bool = False
+    """It can count cost in a Redis: parts of a dollar."""
 
 
 class Placed(NamedTuple):
@@ -236,6 +245,12 @@ def placed(gateway: ir.Gateway, unit: str, slots: Sequence[Slot], gateway_wide: 
     Of each limiter (slot) one instance runs for a call, and it counts by one thing. `gateway_wide`: whether there is a
     counter that the whole gateway shares.
     """
+    whole = {
+        limit.origin: bool(store and store.type == "redis")
+        for scope in ir.scopes(gateway)
+        for store in (edges.store_of(gateway, scope),)
+        for limit in ir.every(scope.policies, Limit)
+    }
     reach: dict[Counter, set[tuple[str, str]]] = {}
     wanted: dict[Counter, dict[Pointer, Limit]] = {}
     for model, consumer in calls(gateway):
@@ -254,7 +269,7 @@ def placed(gateway: ir.Gateway, unit: str, slots: Sequence[Slot], gateway_wide: 
         if not counter and not gateway_wide:
             continue
         for number, slot in enumerate(slots):
-            held, kinds = _fitting(slot, counter, [*wanted[counter].values()], unit)
+            held, kinds = _fitting(slot, counter, [*wanted[counter].values()], unit, whole)
             if held and not any(reach[counter] & reach[other] for other in taken[number]):
                 taken[number].append(counter)
                 out.append(Placed(number, counter, held, kinds))
@@ -263,18 +278,26 @@ def placed(gateway: ir.Gateway, unit: str, slots: Sequence[Slot], gateway_wide: 
 
 
 def _fitting(
-    slot: Slot, counter: Counter, limits: Sequence[Limit], unit: str
+    slot: Slot, counter: Counter, limits: Sequence[Limit], unit: str, whole: Mapping[Pointer, bool]
 ) -> tuple[tuple[Limit, ...], frozenset[str]]:
-    """Those of some limits with one counter that a limiter can hold, and the kinds that it counts."""
+    """Those of some limits with one counter that a limiter can hold, and the kinds that it counts.
+
+    `whole`: the limits that count in a Redis, which may know whole numbers alone.
+    """
     own = keys(counter)
     grouped = any(part.startswith("group:") for part in counter)
     several_headers = sum(part.startswith("header:") for part in own) > 1
     if (grouped and not slot.shared) or (len(own) > 1 and not slot.compound) or several_headers:
         return (), frozenset()
     timely = [x for x in limits if x.per in slot.windows]
-    kinds = [kind(x, field) for x in timely for field in amounts(x, unit)]
-    counted = frozenset(kinds if slot.mixed else kinds[:1])
-    return tuple(x for x in timely if any(kind(x, f) in counted for f in amounts(x, unit))), counted
+
+    def kinds(limit: Limit) -> list[str]:
+        found = [kind(limit, field) for field in amounts(limit, unit)]
+        return [k for k in found if k != "cost" or slot.fractions or not whole[limit.origin]]
+
+    every_kind = [k for limit in timely for k in kinds(limit)]
+    counted = frozenset(every_kind if slot.mixed else every_kind[:1])
+    return tuple(x for x in timely if counted & {*kinds(x)}), counted
 
 
 def _concerns(counter: Counter, consumer: ir.Consumer | None) -> bool:

@@ -279,6 +279,15 @@ def costs_without_a_price(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
             yield from ((*x.origin, "cost") for x in ir.every(scope.policies, Limit) if x.cost is not None)
 
 
+def costs_of_passed_names(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A limit on cost in a gateway with a target that passes the client's model name on."""
+    from aigw_compile.policies.limits import Limit
+
+    if any(t.model == "*" for _, t in callers(gateway, "all")):
+        for scope in ir.scopes(gateway):
+            yield from ((*x.origin, "cost") for x in ir.every(scope.policies, Limit) if x.cost is not None)
+
+
 SENDING: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
     function.__name__.replace("_", "-"): function
     for function in (
@@ -296,6 +305,7 @@ SENDING: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         extract_with_a_group,
         transformer_before_a_guard,
         costs_without_a_price,
+        costs_of_passed_names,
     )
 }
 """Predicates for plan/conditions.py, which lists all there are."""

@@ -24,12 +24,14 @@ __all__ = [
     "check_entity",
     "entity_filled",
     "filled",
+    "has",
     "is_set",
     "known",
     "referenceable",
     "secret",
     "templates",
     "title",
+    "vault_kinds",
 ]
 
 
@@ -62,10 +64,13 @@ def check_entity(kind: str, entity: Json, release: Release) -> Iterator[Fault]:
         yield from checking.check(field, entity, release)
 
 
-def filled(name: str, config: Mapping[str, Any], release: Release) -> dict[str, Any]:
-    """Return a configuration with the defaults of a release; that of an unknown plugin as it is."""
+def filled(name: str, config: Mapping[str, Any], release: Release, *, whole: bool = False) -> dict[str, Any]:
+    """Return a configuration with the defaults of a release; that of an unknown plugin as it is.
+
+    With `whole` also records that Kong leaves out where nobody wrote them: for comparing, they say nothing.
+    """
     plugin = reader.plugin(name, release)
-    return filling.filled(plugin.config, config) if plugin else dict(config)
+    return filling.filled(plugin.config, config, whole=whole) if plugin else dict(config)
 
 
 def entity_filled(kind: str, entity: Mapping[str, Any], release: Release) -> dict[str, Any]:
@@ -75,6 +80,11 @@ def entity_filled(kind: str, entity: Mapping[str, Any], release: Release) -> dic
     if plugin and plugin.protocols and entity.get("protocols") is None:
         entity = {**entity, "protocols": [*plugin.protocols]}
     return filling.filled(field, entity) if field else dict(entity)
+
+
+def has(name: str, path: Pointer) -> bool:
+    """Say whether the table of a plugin knows a field, in whatever release; `partial` tables leave some out."""
+    return _newest(name, path) is not ABSENT
 
 
 def referenceable(name: str, path: Pointer) -> bool:
@@ -95,8 +105,14 @@ def is_set(kind: str, name: str, path: Pointer) -> bool:
     return field is not None and reader.at(field, path).type == "set"
 
 
+def vault_kinds(release: Release) -> tuple[str, ...]:
+    """Return the kinds of vault of a release; each is a prefix that needs no vault entity."""
+    field = reader.entity("vaults", release)
+    return field.fields["name"].one_of if field else ()
+
+
 def templates(name: str, config: Json, release: Release) -> Iterator[tuple[Pointer, str]]:
-    """Yield each text of a configuration in which Kong looks for templates, `$(headers.x)`, and that has one."""
+    """Yield each text of a configuration in which Kong looks for templates, `$(headers.x)`, and that could be one."""
     plugin = reader.plugin(name, release)
     if plugin:
         yield from checking.templates(plugin.config, config, ())

@@ -15,7 +15,6 @@ from aigw_compile.plugins.types import Fault, Field
 from aigw_compile.target import Release
 
 REFERENCE = "{vault://"
-_TEMPLATE = re.compile(r"\$\((headers|query_params|uri_captures|shared)\b")
 _LIMITED = "array", "set"
 
 
@@ -58,18 +57,12 @@ def _record(field: Field, value: Any, release: Release, path: Pointer) -> Iterat
             for fault in check(one, inner, release, (*path, name)):
                 sound = False
                 yield fault
-    for name in _needed(field):
+    for name in field.needed:
         if value.get(name) is None:
             sound = False
             yield Fault((*path, name), f"`{name}` is missing", f"{title(release)} cannot do without it")
     if field.rules and sound:
         yield from rules.broken(field, value, release, path)
-
-
-def _needed(field: Field) -> Iterator[str]:
-    for name, inner in field.fields.items():
-        if inner.required and inner.default is None:
-            yield name
 
 
 def _unknown(field: Field, name: str, release: Release, path: Pointer) -> Fault:
@@ -104,8 +97,10 @@ def _string(field: Field, value: Any, release: Release, path: Pointer) -> Iterat
             )
         return
     low, high = field.length
-    if not low <= len(value) <= (high or len(value)) or (high and len(value.encode("utf-8", "replace")) > high):
+    size = len(value)
+    if high and not value.isascii():
         size = len(value.encode("utf-8", "replace"))
+    if size < low or (high and size > high):
         yield Fault(
             path, f"a text of {size} bytes is {'too long' if size >= low else 'too short'}", _sizes(field, "bytes")
         )
@@ -173,19 +168,20 @@ def _any(value: Any, path: Pointer) -> Iterator[Fault]:
             yield from _any(inner, (*path, key))
 
 
-def templates(field: Field, value: Any, path: Pointer) -> Iterator[tuple[Pointer, str]]:
-    """Yield every text in which Kong looks for a template and finds one."""
+def templates(field: Field, value: Any, path: Pointer, looked: bool = False) -> Iterator[tuple[Pointer, str]]:
+    """Yield every text in which Kong looks for a template and finds what could be one."""
+    looked = looked or field.template
     if isinstance(value, str):
-        if field.template and _TEMPLATE.search(value):
+        if looked and "$(" in value:
             yield path, value
     elif isinstance(value, dict):
         for name, inner in value.items():
             one = field.of if field.type == "map" else field.fields.get(name)
             if one:
-                yield from templates(one, inner, (*path, name))
+                yield from templates(one, inner, (*path, name), looked)
     elif isinstance(value, list) and field.of:
         for index, item in enumerate(value):
-            yield from templates(field.of, item, (*path, index))
+            yield from templates(field.of, item, (*path, index), looked)
 
 
 def _wrong(field: Field, value: Any, right: str, path: Pointer) -> Fault:

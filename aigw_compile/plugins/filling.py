@@ -9,25 +9,28 @@ from typing import Any
 from aigw_compile.plugins.types import Field
 
 
-def filled(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record with its defaults; what is null counts as not written (3.9.3, db/schema/init.lua)."""
+def filled(field: Field, value: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
+    """Return a record with its defaults; what is null counts as not written (3.9.3, db/schema/init.lua).
+
+    With `whole` also records that Kong leaves out where nobody wrote them.
+    """
     made = dict(value)
     for name, inner in field.fields.items():
         given = made.get(name)
         if given is None:
             given = copy.deepcopy(inner.default)
-            if given is None and inner.type == "record" and not inner.optional:
+            if given is None and inner.type == "record" and (whole or not inner.optional):
                 given = {}
         if given is not None:
-            made[name] = _value(inner, given)
+            made[name] = _value(inner, given, whole)
     return made
 
 
-def _value(field: Field, value: Any) -> Any:
+def _value(field: Field, value: Any, whole: bool) -> Any:
     if field.type == "record":
-        return filled(field, value) if isinstance(value, dict) else value
+        return filled(field, value, whole=whole) if isinstance(value, dict) else value
     if field.of is None or field.of.type not in ("record", "array", "set", "map"):
         return value
     if isinstance(value, list):
-        return [_value(field.of, item) for item in value]
-    return {k: _value(field.of, v) for k, v in value.items()} if isinstance(value, dict) else value
+        return [_value(field.of, item, whole) for item in value]
+    return {k: _value(field.of, v, whole) for k, v in value.items()} if isinstance(value, dict) else value

@@ -14,6 +14,7 @@ from aigw_compile.proxy.errors import (
     FORBIDDEN,
     IP_NOT_ALLOWED,
     MEDIA_TYPE,
+    NO_HOST,
     NOT_FOUND,
     REJECTED,
     TOO_LARGE,
@@ -74,6 +75,8 @@ def door(listener: Listener, hosts: Sequence[str], path: str) -> Door | Refuse:
     """
     if len(hosts) > 1:
         return NOT_FOUND
+    if not hosts:
+        return NO_HOST
     if listener.hostnames and not any(_host(name, host) for name in listener.hostnames for host in hosts):
         return NOT_FOUND
     inner = path.removeprefix(listener.base_path) if path.startswith(listener.base_path) else ""

@@ -31,6 +31,7 @@ def invalid(code: str, message: str, status: int = 400, param: str | None = None
 
 
 NOT_FOUND = invalid("not_found", "There is nothing at this path.", 404)
+NO_HOST = invalid("invalid_request", "A request names the host that it is for.")
 UNAUTHORISED = Refuse(401, "authentication_error", "invalid_api_key", "The API key is missing or wrong.")
 TOO_LARGE = Refuse(413, INVALID, "request_too_large", "The body of the request is too large.")
 MEDIA_TYPE = Refuse(415, INVALID, "unsupported_media_type", "Send application/json without content-encoding.")

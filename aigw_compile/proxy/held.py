@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from aigw_compile.proxy.config import ClientTls, Config, Consumer, Listener, Located, Login, Provider, Store
+from aigw_compile.proxy.config import ClientTls, Config, Consumer, Front, Listener, Located, Login, Provider, Store
 from aigw_compile.proxy.secrets import Secret, SecretError, fetch
 from aigw_compile.proxy.tls import TlsError, calling, listening
 
@@ -46,6 +47,8 @@ class Held(NamedTuple):
     listeners: Mapping[str, ssl.SSLContext]
     """Those that speak TLS."""
     stores: Mapping[str, StoreKeys]
+    front: Secret | None = None
+    """What the front before the proxy proves itself with."""
 
 
 def digest(key: str) -> bytes:
@@ -62,6 +65,7 @@ def fetched(config: Config, environ: Mapping[str, str]) -> Held:
         logins=found.logins(config),
         listeners={x.name: c for x in config.listeners if (c := found.listener(x))},
         stores={name: found.store(store) for name, store in config.stores.items()},
+        front=found.front(config.front),
     )
     found.problems += [f"  {problem}" for problem in _in_clear(config)]
     if found.problems:
@@ -76,6 +80,10 @@ def _in_clear(config: Config) -> Iterator[str]:
         url = urlsplit(one.jwks_uri)
         if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
             yield f"auth.jwt[{one.name}].jwksUri: keys are fetched over https alone; this is {url.scheme}"
+
+
+_FRONT = re.compile(r"[A-Za-z0-9._~+/=-]{16,4096}")
+_FRONT_RIGHT = "16 or more letters, digits and -._~+/= are expected, such as `openssl rand -hex 32` prints"
 
 
 class _Fetching:
@@ -103,6 +111,13 @@ class _Fetching:
             client_secret=self.secret(p.identity.client_secret) if p.identity else None,
             tls=self.calling(p.tls),
         )
+
+    def front(self, f: Front | None) -> Secret | None:
+        """Return the credential of the front; one that a header of Kong would carry otherwise than it stands is a problem."""
+        found = self.secret(f.credential) if f else None
+        if f and found and found.reveal() and not _FRONT.fullmatch(found.reveal()):
+            self.problems.append(f"  {f.credential.place}: {_FRONT_RIGHT}")
+        return found
 
     def store(self, s: Store) -> StoreKeys:
         return StoreKeys(self.secret(s.redis.password), self.calling(s.redis.tls)) if s.redis else StoreKeys()
@@ -172,12 +187,16 @@ def mocked(config: Config) -> Held:
         providers={p.name: _mock_outgoing(p) for p in config.providers},
         listeners={},
         stores={name: StoreKeys() for name in config.stores},
+        front=Secret(MOCK_FRONT) if config.front else None,
     )
 
 
 def _mock_outgoing(p: Provider) -> Outgoing:
     key = Secret(f"mock-credential-{p.name}") if p.auth or p.identity else None
     return Outgoing(key, {h.name: Secret(f"mock-header-{h.name}") for h in p.own_headers if h.secret})
+
+
+MOCK_FRONT = "mock-credential-front"
 
 
 def mock_key(consumer: Consumer) -> str:

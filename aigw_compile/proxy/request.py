@@ -63,7 +63,7 @@ class Request:
         self.path = scope["raw_path"].decode("latin-1")
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.address = _address(scope, listener)
-        """Who called, trusted proxies taken away."""
+        """Who called, trusted proxies taken away; behind a front, whom it names."""
         self.receive = receive
         self._send = send
         self.started = time.time()
@@ -102,7 +102,13 @@ class Request:
 
     async def _steps(self) -> Refuse | None:
         """Steps 0 to 6, and GET /v1/models."""
-        config = self.gateway.config
+        config, front = self.gateway.config, self.gateway.callers.front
+        told = ""
+        if front:
+            passed = self.gateway.callers.passed(self.headers)
+            if isinstance(passed, Refuse):
+                return passed
+            self.headers, self.address, told = passed
         hosts = [v.decode("latin-1") for k, v in self.headers if k == b"host"]
         door = decide.door(self.listener, hosts, self.path)
         if isinstance(door, Refuse):
@@ -126,7 +132,8 @@ class Request:
         body = await self._body()
         if isinstance(body, Refuse):
             return body
-        consumer = await self.gateway.callers.who(self.headers)
+        callers = self.gateway.callers
+        consumer = callers.told(told) if front and front.names_callers else await callers.who(self.headers)
         if isinstance(consumer, Refuse):
             return consumer
         self.consumer = consumer
@@ -238,6 +245,7 @@ class Request:
             self._confess(bug)
             last = INTERNAL
         if last is None:
+            await self._settle()  # before the end, so that whoever has seen it finds what was held given back
             await self._end()
             return
         self.code = last.code

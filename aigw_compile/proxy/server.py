@@ -21,7 +21,7 @@ from aigw_compile.proxy.balance import Balance
 from aigw_compile.proxy.callers.making import callers
 from aigw_compile.proxy.config import Config
 from aigw_compile.proxy.entra import entra_of
-from aigw_compile.proxy.held import Held, StartError, fetched, mock_key, mock_login, mocked
+from aigw_compile.proxy.held import MOCK_FRONT, Held, StartError, fetched, mock_key, mock_login, mocked
 from aigw_compile.proxy.limits import Limits
 from aigw_compile.proxy.mock import Providers
 from aigw_compile.proxy.pricing import unpriced
@@ -48,7 +48,7 @@ def serve(
     `address`: 127.0.0.1 unless told otherwise. `port`: for the first listener, and 0 (free ones) for all others.
     `ready` is called once requests are taken, with {"listeners": {name: url}, "operations": url, "metrics": url} and, with
     `mock`, what to call with: {"keys": {consumer: key}, "logins": {consumer: user:password}, "tokens": {whose: token}}, and
-    "plain": the listeners that would speak TLS with a real certificate.
+    "plain": the listeners that would speak TLS with a real certificate, "front": what the front before the proxy sends.
     """
     import uvloop
 
@@ -141,6 +141,7 @@ async def made_up(stack: contextlib.AsyncExitStack, config: Config) -> MadeUp:
         "keys": {c.name: mock_key(c) for c in config.consumers if c.credentials and config.headers},
         "logins": {c.name: mock_login(c, x) for c in config.consumers for x in c.logins if config.basic},
         "plain": [x.name for x in config.listeners if x.tls],
+        "front": {config.front.header: f"{config.front.prefix}{MOCK_FRONT}"} if config.front else {},
     }
     if config.jwt:
         from aigw_compile.proxy.mock_issuer import Issuer

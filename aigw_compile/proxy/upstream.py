@@ -134,13 +134,13 @@ class Upstream:
         """What a provider is sent: its own headers and credential, and of the client's only what is on the list."""
         provider = target.provider
         passes: tuple[str, ...] = (*PASSED, *way.passes)
-        sent = {
+        sent = dict(provider.headers)
+        sent |= {
             name: value.decode("latin-1")
             for name, value in ((k.decode("latin-1").lower(), v) for k, v in client)
             if any(name.startswith(p) if p.endswith("-") else name == p for p in passes)
         }
         sent |= {"content-type": "application/json", "accept": "application/json, text/event-stream"}
-        sent |= provider.headers
         held = self._held[provider.name]
         sent |= {h.name: h.value for h in provider.own_headers if not h.secret}
         sent |= {name: secret.reveal() for name, secret in held.headers.items()}
@@ -159,7 +159,7 @@ class Upstream:
             return None
         model = name if target.model == "*" else target.model
         dropped: list[str] = []
-        given = with_parameters(body, target.parameters, door.caps)
+        given = with_parameters(body, target.parameters if door.tokens else None, door.caps)
         sent = found.request(given, model, dropped.append if target.drop_unsupported else refusing)
         stream = door.stream(body)
         path = found.operation.path(target.provider, model, stream)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Severity, failed, nearest
@@ -12,6 +13,8 @@ from aigw_compile.reading.gather import Files, at_start
 from aigw_compile.reading.jail import Outside, follow, unfit
 from aigw_compile.source import Source, load, parse
 from aigw_compile.validate import validate_project
+
+_THIS_MACHINE = re.compile(r"http://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?(/.*)?")
 
 
 class ProjectFile(NamedTuple):
@@ -81,27 +84,43 @@ def _unknown_names(data: Json) -> Iterator[Diagnostic]:
     targets = data.get("targets") if isinstance(data, dict) else None
     if not targets:
         return
-    from aigw_compile.target import TARGETS, head
+    from aigw_compile.target import TARGETS, Option, head
 
     for name, entry in (targets or {}).items() if isinstance(targets, dict) else ():
         if name not in TARGETS or not isinstance(entry, dict):
             continue
         facts = head(name)
         for key, value in entry.items():
-            known = (
-                tuple(facts.profiles)
-                if key == "profile"
-                else facts.options[key].values
-                if key in facts.options
-                else None
-            )
-            if known is not None and str(value) not in known:
-                likely = nearest(str(value), known)
-                hint = (f'did you mean "{likely}"? ' if likely else "") + f"known: {', '.join(known)}"
-                message = f'{name} has no {key} "{value}"'
-                yield Diagnostic("AIG0105", Severity.ERROR, message, ("targets", name, key), hint)
-            elif known is None and key not in ("accept", "acceptSecurity"):
-                known = ("profile", "accept", "acceptSecurity", *facts.options)
-                hint = f"known: {', '.join(known)}"
-                message = f'{name} has no option "{key}"'
-                yield Diagnostic("AIG0105", Severity.ERROR, message, ("targets", name, key), hint, on_key=True)
+            at = ("targets", name, key)
+            if key == "profile":
+                option = Option(tuple(facts.profiles), facts.default_profile)
+            elif key in facts.options:
+                option = facts.options[key]
+            else:
+                if key not in ("accept", "acceptSecurity"):
+                    hint = f"known: {', '.join(('profile', 'accept', 'acceptSecurity', *facts.options))}"
+                    message = f'{name} has no option "{key}"'
+                    yield Diagnostic("AIG0105", Severity.ERROR, message, at, hint, on_key=True)
+                continue
+            right = option.wrong(str(value))
+            if right:
+                likely = nearest(str(value), option.values)
+                hint = (f'did you mean "{likely}"? ' if likely else "") + right
+                message = f"this is no {key} of {name}" if option.form else f'{name} has no {key} "{value}"'
+                yield Diagnostic("AIG0105", Severity.ERROR, message, at, hint)
+        yield from _handed_on(name, entry, facts.raw.get("delegates", {}))
+
+
+def _handed_on(name: str, entry: Mapping[str, Json], others: Collection[str]) -> Iterator[Diagnostic]:
+    """Yield what is odd about where a target hands its calls to; a URL that is none has been told already."""
+    if "delegateUrl" not in entry:
+        return
+    at, url = ("targets", name, "delegateUrl"), str(entry["delegateUrl"])
+    if entry.get("delegate") not in others:
+        hint = f"add `delegate: {', '.join(others)}`" if others else ""
+        yield Diagnostic("AIG0110", Severity.WARNING, "this has no effect without `delegate`", at, hint)
+        return
+    if url.startswith("http:") and not _THIS_MACHINE.fullmatch(url):
+        hint = "an https address, or one of this machine"
+        message = "prompts, answers and the credential between the two would cross the network in clear"
+        yield Diagnostic("AIG0111", Severity.WARNING, message, at, hint)

@@ -20,6 +20,9 @@ _RED = ("breaking", "security-relaxing", "data-residency", "unclassified")
 
 def verdict(diff: Diff) -> str:
     """Return one line that says what the change amounts to."""
+    if diff.compared is not None:
+        changes, entities = len(diff.changes), "entity" if diff.compared == 1 else "entities"
+        return f"{diff.gateway}: {diff.compared} {entities}, {changes} difference{'s' if changes != 1 else ''}"
     if diff.first:
         return f"{diff.gateway}: first build, there is nothing to compare with"
     if diff.empty:
@@ -48,6 +51,7 @@ def text(diff: Diff, places: Places, *, colour: bool = False) -> str:
         if alone:
             lines.append(f"  by the compiler itself: {name} {len(alone)}, such as {alone[0].place}")
     lines += [f"  accepted, security-relaxing: {loss}" for loss in diff.accepted]
+    lines += [f"  {note}" for note in diff.notes]
     return scrub("\n".join(lines) + "\n")
 
 
@@ -71,6 +75,8 @@ def markdown(diff: Diff, places: Places) -> str:
         lines.append(f"- **{', '.join(change.classes)}**: {_escaped(change.sentence)}{tail}")
     if diff.accepted:
         lines += ["", "Accepted losses that weaken security:", *(f"- {_escaped(loss)}" for loss in diff.accepted)]
+    if diff.notes:
+        lines += ["", *(f"- {_escaped(note)}" for note in diff.notes)]
     for name, found in diff.targets.items():
         if found:
             lines += ["", f"<details><summary>{name}: {len(found)} differences</summary>", ""]
@@ -144,7 +150,7 @@ def as_data(diff: Diff, places: Places) -> dict[str, Any]:
             for name, found in diff.targets.items()
         },
         "accepted": [*diff.accepted],
-    }
+    } | ({"compared": diff.compared, "notes": [*diff.notes]} if diff.compared is not None else {})
 
 
 def _json(diff: Diff, places: Places) -> str:

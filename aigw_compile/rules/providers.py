@@ -92,7 +92,8 @@ def base_url_without_version(data: Json) -> Findings:
 def provider_without_key(data: Json) -> Findings:
     """A provider that asks for a key has none.
 
-    Every request to it would fail with 401. An azure-openai takes `auth.azure` as well.
+    Every request to it would fail with 401. An azure-openai takes `auth.azure` as well. A secret in `headers` under the
+    name of the key's header, which holds all of its value, is a key too.
 
     bad:
         providers: [{name: openai, type: openai}]
@@ -103,7 +104,15 @@ def provider_without_key(data: Json) -> Findings:
     for at, provider in entries(data, ("spec", "providers")):
         known = PROVIDERS.get(kind) if isinstance(kind := provider.get("type"), str) else None
         auth = provider.get("auth")
-        if known and known.needs_key and (auth is None or (isinstance(auth, dict) and not auth)):
+        headers = provider.get("headers")
+        whole = (
+            known
+            and isinstance(headers, dict)
+            and any(
+                str(name).lower() == known.auth_header and isinstance(value, dict) for name, value in headers.items()
+            )
+        )
+        if known and known.needs_key and not whole and (auth is None or (isinstance(auth, dict) and not auth)):
             message = f"a provider of type {kind} needs a key: every request would fail with 401"
             hint = (
                 f"add auth: {{apiKey: {{env: {str(kind).upper()}_API_KEY}}}}; a server of your own is openai-compatible"

@@ -132,12 +132,20 @@ class Proxy:
     """A running proxy. At its end no mistake of its own may have been counted.
 
     `environ`: where its secrets are; then providers are called where the spec says, and Entra at `entra`.
+    `choice`: what is built, if not the proxy alone; its proxy.json is run, and `documents` are all of it.
     """
 
-    def __init__(self, spec: str, environ: Mapping[str, str] | None = None, entra: str = "") -> None:
+    def __init__(
+        self,
+        spec: str,
+        environ: Mapping[str, str] | None = None,
+        entra: str = "",
+        choice: TargetChoice | None = None,
+    ) -> None:
         checked = compiler.check_text(spec)
         assert checked.gateway is not None, checked.diagnostics
-        (document,) = build_all_accepted(checked, TargetChoice("proxy", "", {})).documents
+        self.documents = build_all_accepted(checked, choice or TargetChoice("proxy", "", {})).documents
+        (document,) = (d for d in self.documents if d.filename == "proxy.json")
         self.config = config_.load(text_of(document).encode())
         self.now = 1_700_000_000.0
         self.providers = Scripted()

@@ -165,7 +165,12 @@ def asked(running: Proxy, peer: str, path: str, body: Any = None, *, key: str = 
         sent.append(message)
 
     method = more.pop("method", "POST" if body else "GET")
-    headers = {"content-type": "application/json", **more, **({"x-api-key": f"mock-key-{key}"} if key else {})}
+    headers = {
+        "host": "x",
+        "content-type": "application/json",
+        **more,
+        **({"x-api-key": f"mock-key-{key}"} if key else {}),
+    }
     scope = {
         "type": "http",
         "method": method,

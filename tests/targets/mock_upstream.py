@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ ANTHROPIC_STOP = {"stop_reason": "end_turn", "stop_sequence": None}
 class Seen(NamedTuple):
     """A request that arrived."""
 
+    at: float
+    """When, by a clock that all providers share."""
+    method: str
     path: str
     headers: dict[str, str]
     body: bytes
@@ -33,7 +37,9 @@ class Provider:
     """One provider: what it saw, and what it is to do next.
 
     `then` holds a step for each coming request; when it is empty, `always` holds. A step may have `status`, `delay`
-    (seconds), `reset`, `body` (text), `headers`, `cut` (break off after so many events), `pause` (between events).
+    (seconds), `reset`, `body` (text), `headers`, `cut` (break off after so many events), `pause` (between events), `parts`
+    (texts of a body that is sent piece by piece, as `type`; with `cut` it breaks off after so many of them), `hold` (after
+    how many of them it waits once, and how many seconds).
     """
 
     def __init__(self) -> None:
@@ -47,13 +53,19 @@ class Provider:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
-        self.seen.append(Seen(str(request.rel_url), {k.lower(): v for k, v in request.headers.items()}, raw))
+        headers = {k.lower(): v for k, v in request.headers.items()}
+        self.seen.append(Seen(time.monotonic(), request.method, request.raw_path, headers, raw))
         step = self.then.pop(0) if self.then else self.always
         await asyncio.sleep(step.get("delay", 0))
         if step.get("reset"):
             assert request.transport
             request.transport.abort()
             return web.Response()
+        if "parts" in step:
+            kind = {"content-type": step.get("type", "text/event-stream"), **step.get("headers", {})}
+            return await self._stream(
+                request, step["parts"], step, web.StreamResponse(status=step.get("status", 200), headers=kind)
+            )
         anthropic = "/messages" in request.path
         if "body" in step:
             return web.Response(
@@ -66,20 +78,26 @@ class Provider:
             fault = {"type": "mock", "message": f"says {step['status']}", "code": step.get("code")}
             shape = {"type": "error", "error": fault} if anthropic else {"error": fault}
             return web.json_response(shape, status=step["status"], headers=step.get("headers"))
-        if "events" in step:
-            return await self._stream(request, step["events"], step)
         body = json.loads(raw)
         if body.get("stream"):
             events = list(_anthropic_events(body) if anthropic else _openai_events(body))
-            return await self._stream(request, events, step)
+            return await self._stream(
+                request, events, step, web.StreamResponse(headers={"content-type": "text/event-stream"})
+            )
         whole = _whole(request.path, body)
         return web.json_response(whole, headers=step.get("headers"))
 
-    async def _stream(self, request: web.Request, events: list[str], step: dict[str, Any]) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    async def _stream(
+        self, request: web.Request, events: list[str], step: dict[str, Any], response: web.StreamResponse
+    ) -> web.StreamResponse:
         await response.prepare(request)
-        for number, event in enumerate(events):
+        for number, event in enumerate([*events, ""]):
+            wait = step.get("hold", (-1, 0))
+            if number == wait[0]:
+                await asyncio.sleep(wait[1])
             if number == step.get("cut"):
+                # What was written before leaves first: an abort throws away what is still in a buffer.
+                await asyncio.sleep(0.02)
                 assert request.transport
                 request.transport.abort()
                 return response

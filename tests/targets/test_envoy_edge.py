@@ -283,7 +283,7 @@ def test_parameters(edge: Edge) -> None:
         "top_p": 0.5,
         "user": "é",
     }
-    wanted = {**always, "temperature": 1, "top_p": None, "max_tokens": 100, "n": 2, "user": "u"}
+    wanted = {**always, "temperature": 1, "top_p": 0.5, "max_tokens": 100, "n": 2, "user": "u"}
     assert {k: v for k, v in second.items() if k != "messages"} == wanted
 
 
@@ -315,8 +315,8 @@ def test_lifecycle(edge: Edge) -> None:
     assert edge.seen["openai"].seen[-1].json["model"] == "gpt-x"
     listed = request("GET", edge.web + "/v1/models", None, [("x-api-key", "key-app")]).json()["data"]
     names = {m["id"] for m in listed}
-    assert {"old", "replaced"} <= names
-    assert "gone" not in names
+    assert "old" in names
+    assert not {"gone", "replaced"} & names
 
 
 def test_a_failing_target_rests(edge: Edge) -> None:

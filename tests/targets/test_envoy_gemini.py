@@ -21,14 +21,19 @@ from tests.targets.envoy_runner import Answer, chat, events, request
 from tests.targets.mock_upstream import Provider, providers
 
 _SAID = r"""
-function ask(text, embeds) return dialect.request(text, false, embeds) end
+function ask(text, embeds) return (dialect.request(text, false, embeds)) end
 function reply(text, embeds)
   local doc, spans = decode(text)
   local ok, found = pcall(dialect.response, text, doc, spans, embeds)
   if ok then return found end
   return nil, type(found) == 'table' and encode(found.refused) or tostring(found)
 end
-function cause(text) return dialect.cause(decode(text)) end
+function fault(text)
+  local inner = decode(text)
+  local found = {message = inner.message}
+  dialect.error(found, inner)
+  return encode(found)
+end
 function stream(pieces)
   local at, out = 0, {}
   local function piece(text)
@@ -84,7 +89,7 @@ def both(fields: dict[str, Any]) -> tuple[Any, Any]:
     except (Unsupported, Malformed):
         want = "refused"
     made = LUA.ask(latin(body), False)
-    return want, read(made[0]) if made[0] else "refused"
+    return want, read(made) if made else "refused"
 
 
 TOOLS = {"tools": [gemini.TOOL, {"type": "function", "function": {"name": "g", "parameters": {}}}]}
@@ -126,8 +131,8 @@ def test_a_request_is_what_the_proxy_makes_of_it(number: int) -> None:
 
 def test_what_is_to_be_embedded() -> None:
     body = {"model": "models/e", "input": ["a", "é"], "dimensions": 3, "user": "u"}
-    assert read(LUA.ask(latin(body), True)[0]) == gemini.EMBED.request(body, "models/e", refusing)
-    assert LUA.ask(latin({"model": "e", "input": [1, 2]}), True)[0] is None
+    assert read(LUA.ask(latin(body), True)) == gemini.EMBED.request(body, "models/e", refusing)
+    assert LUA.ask(latin({"model": "e", "input": [1, 2]}), True) is None
     counted = {"embeddings": [{"values": [0.25, -1.5e-7]}], "usageMetadata": {"promptTokenCount": 4}}
     assert read(LUA.reply(latin(counted), True)) == gemini.EMBED.reply(counted)
 
@@ -176,7 +181,7 @@ def test_a_reply_is_what_the_proxy_makes_of_it(number: int) -> None:
 @pytest.mark.parametrize(("status", "body", "cause"), [e for e in gemini.ERRORS if not isinstance(e[1], str)])
 def test_why_it_failed(status: int, body: Any, cause: str | None) -> None:
     inner = (body[0] if isinstance(body, list) else body)["error"]
-    assert LUA.cause(latin(inner)) == cause
+    assert read(LUA.fault(latin(inner))) == {k: v for k, v in error(body).items() if v is not None}
     assert cause_of(status, error(body)) == cause
 
 
@@ -283,7 +288,7 @@ def test_envoy_asks_and_answers(google: Google) -> None:
 
 def test_envoy_passes_a_stream(google: Google) -> None:
     for usage in (False, True):
-        google.upstream.plan({"events": [f"data: {json.dumps(e)}\r\n\r\n" for e in STREAM]})
+        google.upstream.plan({"parts": [f"data: {json.dumps(e)}\r\n\r\n" for e in STREAM]})
         more = {"stream_options": {"include_usage": True}} if usage else {}
         found = events(google.ask(chat("any", stream=True, **more)).text)
         assert found[-1] == "[DONE]"
@@ -296,7 +301,7 @@ def test_envoy_passes_a_stream(google: Google) -> None:
 def test_the_official_client_streams_tools(google: Google) -> None:
     import openai
 
-    google.upstream.plan({"events": [f"data: {json.dumps(e)}\r\n\r\n" for e in STREAM]})
+    google.upstream.plan({"parts": [f"data: {json.dumps(e)}\r\n\r\n" for e in STREAM]})
     tools: Any = [gemini.TOOL]
     with (
         openai.OpenAI(base_url=google.url, api_key="x", max_retries=0) as client,

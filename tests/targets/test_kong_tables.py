@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import random
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from aigw_compile import plugins, target
-from aigw_compile.plugins import reader
+from aigw_compile import compiler, plugins, target
+from aigw_compile.diagnostic import Diagnostic, Pointer, failed, value_at
+from aigw_compile.document import text_of
+from aigw_compile.plugins import checking, filling, reader
 from aigw_compile.plugins.types import ABSENT, Field
+from aigw_compile.project import TargetChoice
+from aigw_compile.verify import judged
 from tests import support
-from tests.targets import kong_published
+from tests.targets import kong_drawn, kong_published, kong_specs
 
 OPENAI = {"route_type": "llm/v1/chat", "model": {"provider": "openai", "name": "m"}}
 
@@ -165,3 +178,205 @@ def test_tables_agree_with_kongs_own_code(name: str) -> None:
     assert ("consumer" in plugin.scopes) is (fields.get("consumer", {}).get("type") != "foreign")
     entity = plugins.entity_filled("plugins", {"name": name}, target.release("oss-3.9"))
     assert sorted(entity["protocols"]) == sorted(fields["protocols"]["default"])
+
+
+# --- what the compiler says of its own outputs
+
+
+def findings(text: str, profile: str, name: str = "kong") -> list[Diagnostic]:
+    checked = compiler.check_text(text)
+    build = support.build_all_accepted(checked, TargetChoice(name, profile, {}))
+    return [d for d in build.diagnostics if d.code in ("AIG6301", "AIG6302", "AIG9001")]
+
+
+BODY = """
+  providers:
+    - name: p
+      type: openai
+      baseUrl: BASE
+      auth: {apiKey: {env: KEY}}
+      headers: {x-team: HEADER}
+    - {name: entra, type: azure-openai, azure: {instance: INSTANCE}, auth: {azure: ENTRA}}
+  models:
+    - name: chat
+      aliases: [ALIAS]
+      targets: [{provider: p, model: MODEL}]
+      policies: {requestTransformer: {model: chat, prompt: PROMPT, extract: EXTRACT}}
+    - {name: there, targets: [{provider: entra, model: DEPLOYMENT}]}
+  consumers: [{name: c, credentials: [{basic: {username: LOGIN, password: {env: PASSWORD}}}]}]
+  policies:
+    promptGuard: {deny: [PATTERN]}
+    promptDecorator: {prepend: [{role: system, content: CONTENT}]}
+"""
+BODY = BODY.replace("ENTRA", "{tenantId: TENANT, clientId: CLIENT, clientSecret: {env: S}}")
+USUAL = {"BASE": "https://own.example/v1", "PATTERN": "word", "EXTRACT": "word"}
+WORDS = sorted({*re.findall(r"\b[A-Z]{4,}\b", BODY)} - {"PASSWORD"})
+TAKEN = {
+    "MODEL": {"AIG6302"},
+    "BASE": {"AIG6302"},
+    "DEPLOYMENT": {"AIG6302"},
+}
+"""Where Kong looks for templates. A header with one is lost by a row of target.yaml."""
+
+
+def written(word: str, text: str) -> str:
+    values = {w: USUAL.get(w, w.lower()) for w in WORDS} | {word: text}
+    return kong_specs.HEAD + "  auth: {basic: {}}\n" + re.sub("|".join(WORDS), lambda m: json.dumps(values[m[0]]), BODY)
+
+
+@pytest.mark.parametrize("profile", ["oss-3.9", "enterprise-3.15"])
+@pytest.mark.parametrize("word", WORDS)
+def test_a_text_of_a_spec_is_no_template_of_kongs(word: str, profile: str) -> None:
+    """What could be one is refused where Kong looks for templates, at its place; elsewhere it is a text like any other."""
+    text = f"{USUAL.get(word, 'x')}/$(headers.x)" if word == "BASE" else f"{USUAL.get(word, 'x')}$(headers.x)"
+    checked = compiler.check_text(written(word, text))
+    if checked.gateway is None or failed(checked.diagnostics):
+        return  # the language takes no such text here
+    found = findings(written(word, text), profile)
+    assert {d.code for d in found} == TAKEN.get(word, set()), found
+    assert all(value_at(d.at, checked.source.data) == text for d in found)
+
+
+@pytest.mark.parametrize("profile", ["oss-3.9", "enterprise-3.15"])
+@pytest.mark.parametrize("word", WORDS)
+def test_a_text_of_a_spec_is_no_reference_of_kongs(word: str, profile: str) -> None:
+    """Or a spec could ask Kong for any variable of its environment and send it to a provider."""
+    text = "{vault://env/home}"
+    checked = compiler.check_text(written(word, text))
+    if checked.gateway is None or failed(checked.diagnostics):
+        return
+    build = support.build_all_accepted(checked, TargetChoice("kong", profile, {}))
+    found = [d for d in build.diagnostics if d.code in ("AIG6301", "AIG6302", "AIG9001")]
+    assert {d.code for d in found} <= {"AIG6302"}, found
+    assert all(value_at(d.at, checked.source.data) == text for d in found)
+    if not found:
+        assert not any(text in text_of(d) for d in build.documents if d.filename != "secrets.json")
+
+
+def test_a_text_of_a_spec_is_nothing_that_deck_fills_in() -> None:
+    found = findings(written("CONTENT", '${{ env "DECK_TOKEN" }}'), "oss-3.9")
+    assert [(d.code, d.place) for d in found] == [("AIG6302", "policies.promptDecorator.prepend[0].content")]
+
+
+def test_our_references_are_quoted() -> None:
+    """Unquoted, YAML reads a mapping (Kong/kong#8726)."""
+    build = support.build_all_accepted(compiler.check_text(written("MODEL", "m")), TargetChoice("kong", "oss-3.9", {}))
+    lines = [line for d in build.documents for line in text_of(d).splitlines() if "{vault://" in line]
+    assert lines
+    assert all(re.search(r'"\{vault://[^"]*\}"', line) for line in lines)
+
+
+CHANGED: list[tuple[str, Pointer, Any, str, str]] = [
+    ("an unknown field", ("plugins", 0, "config", "no_such"), 1, "AIG9001", "there is no field `no_such` here"),
+    ("a constant of ours", ("plugins", 0, "config", "hide_credentials"), "yes", "AIG9001", "true or false must stand"),
+    ("an entity", ("services", 0, "port"), -1, "AIG9001", "-1 is out of bounds"),
+    ("a value of the spec", ("services", 0, "routes", 0, "methods"), ["post"], "AIG9001", "not of the form"),
+    ("a vault that nobody has", ("services", 0, "host"), "{vault://nowhere/x}", "AIG9001", "no vault has the prefix"),
+    (
+        "a scope",
+        ("consumers", 0, "plugins"),
+        [{"name": "key-auth", "config": {}}],
+        "AIG9001",
+        "may not stand at a consumer",
+    ),
+]
+
+
+@pytest.mark.parametrize(("about", "path", "value", "code", "said"), CHANGED, ids=[c[0] for c in CHANGED])
+def test_a_mistake_of_ours_is_told_as_one(about: str, path: Pointer, value: Any, code: str, said: str) -> None:
+    checked = compiler.check_text(written("MODEL", "m"))
+    choice = TargetChoice("kong", "oss-3.9", {})
+    build = support.build_all_accepted(checked, choice)
+    assert not failed(build.diagnostics)
+    holder: Any = build.documents[0].body
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = value
+    found = [*judged(build.target, build.documents, checked.source.data)]
+    assert {d.code for d in found} == {code}, found
+    assert any(said in d.message for d in found), found
+
+
+def test_a_value_of_the_spec_is_told_at_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if a release took fewer: the compiler's own bounds come first otherwise."""
+    real = plugins.check
+
+    def strict(name: str, config: Any, release: Any, scopes: Any = ()) -> Iterator[plugins.Fault]:
+        yield from real(name, config, release, scopes)
+        if name == "ai-prompt-decorator":
+            yield plugins.Fault(("prompts", "prepend", 0, "content"), "`content` is too long", "less")
+
+    monkeypatch.setattr(plugins, "check", strict)
+    for name, profile in (("kong", "oss-3.9"), ("kubernetes", "kong-operator")):
+        found = findings(written("CONTENT", "say less"), profile, name)
+        assert {(d.code, d.place) for d in found} == {("AIG6301", "policies.promptDecorator.prepend[0].content")}
+        assert "plugin `ai-prompt-decorator`, field `prompts.prepend[0].content`" in found[0].message
+
+
+# --- drawn configurations, judged by our tables and by others
+
+
+def strict(schema: Any) -> Any:
+    """A published schema that refuses unknown fields, as Kong does."""
+    if isinstance(schema, dict):
+        made = {key: strict(inner) for key, inner in schema.items()}
+        if isinstance(schema.get("properties"), dict):
+            made.setdefault("additionalProperties", False)
+        return made
+    return [strict(inner) for inner in schema] if isinstance(schema, list) else schema
+
+
+@cache
+def published(name: str, version: str) -> tuple[Field, Any]:
+    """A plugin's field without its rules, and its published schema."""
+    field = config_of(name, f"enterprise-{version}")
+    assert field
+    schema = kong_published.schemas(version)[name.replace("-", "")]["config"]
+    return kong_drawn.without_rules(field), jsonschema_rs.validator_for(schema if field.partial else strict(schema))
+
+
+PUBLISHED = [
+    (name, version)
+    for version in ("3.9", "3.15")
+    if support.shared()
+    for name in NAMES
+    if name.replace("-", "") in kong_published.schemas(version)
+]
+
+
+@pytest.mark.parametrize(("name", "version"), PUBLISHED)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_tables_and_published_schemas_judge_alike(name: str, version: str, seed: int) -> None:
+    """Of a drawn configuration and of one with a slip. The published schemas know no rules over several fields."""
+    field, validator = published(name, version)
+    release = target.release(f"enterprise-{version}")
+    rnd = random.Random(seed)
+    config = filling.filled(field, kong_drawn.drawn(field, rnd, 0.2))
+    assert [*checking.check(field, config, release)] == []
+    assert [f"{e.instance_path}: {e.message}" for e in validator.iter_errors(config)] == []
+    kind, path, wrong = kong_drawn.slipped(field, config, rnd)
+    assert not validator.is_valid(wrong), (kind, path)
+    faults = [*checking.check(field, wrong, release)]
+    assert [f for f in faults if f.path[: len(path)] == path], (kind, path, faults)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_and_kongs_own_code_judge_alike(name: str, tmp_path: Path) -> None:
+    """Of the open-source edition: rules over several fields, forms of texts, and every default that is filled in."""
+    if kong_published.lua(name) is None:
+        pytest.skip("needs luajit, the shared folder, and KONG_SRC with Kong 3.9.3's source; or is of Enterprise")
+    field, release = config_of(name, "oss-3.9"), target.release("oss-3.9")
+    assert field
+    configs = []
+    for seed in range(40):
+        rnd = random.Random(f"{name} {seed}")
+        config = kong_drawn.drawn(field, rnd, rnd.choice((0.1, 0.3, 0.6)))
+        configs.append(config if seed % 3 else kong_drawn.slipped(field, config, rnd, records=False)[2])
+    refused = kong_published.refused(name, configs, tmp_path)
+    mine = {i for i, config in enumerate(configs) if [*plugins.check(name, config, release)]}
+    unlike = [(i, configs[i], refused.get(i), faults(name, configs[i], "oss-3.9")) for i in {*refused} ^ mine]
+    assert unlike == []
+    sound = [config for i, config in enumerate(configs) if i not in mine]
+    for config, in_kong in zip(sound, kong_published.filled(name, sound, tmp_path), strict=True):
+        assert kong_published.same(plugins.filled(name, config, release)) == kong_published.same(in_kong)

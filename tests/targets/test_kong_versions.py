@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from aigw_compile import plugins as tables
 from aigw_compile.kongblocks import EDITIONS
 from aigw_compile.target import manifest, release
 from tests import support
@@ -98,6 +99,14 @@ def test_each_version_gets_what_it_has(name: str, profile: str) -> None:
         for fault in wrong(p["name"], p["config"], version)
     ]
     assert found == []
+
+
+@pytest.mark.parametrize(("name", "profile"), CASES)
+def test_our_own_tables_take_it(name: str, profile: str) -> None:
+    for p, route, consumer in plugins(output(SPECS[name], profile)):
+        scopes = {scope for scope, where in (("route", route), ("consumer", consumer)) if where}
+        assert tables.known(p["name"])
+        assert [*tables.check(p["name"], p["config"], release(profile), scopes)] == [], p["name"]
 
 
 def test_the_oracle_sees_what_is_too_new_and_what_is_gone() -> None:
@@ -269,3 +278,33 @@ def _fields(plugin: str) -> frozenset[str]:
         p for p in (shared / "upstream/kong/plugins-3.15").glob("*.json") if p.stem.lower() == plugin.replace("-", "")
     )
     return frozenset(json.loads(next(found).read_text("utf-8"))["properties"]["config"]["properties"])
+
+
+MONEY = spec(
+    OPENAI
+    + KEYS
+    + """
+  stores: [{name: r, type: redis, redis: {address: "redis.internal:6379"}, onFailure: open}]
+  models:
+    - {name: any, targets: [{provider: openai, model: "*", pricing: {input: 1, output: 2}}]}
+    - {name: chat, targets: [{provider: openai, model: gpt-4o}]}
+  consumers: [{name: me, credentials: [{apiKey: {env: ME}}]}]
+  policies: {limits: [{name: budget, by: [consumer], per: month, cost: 5}], limitStore: r}
+"""
+)
+
+
+def test_money_is_counted_in_parts_of_a_dollar() -> None:
+    for profile in ("enterprise-3.11", "enterprise-3.15"):
+        config = running(output(MONEY, profile), "ai-rate-limiting-advanced", "g-chat", "me")
+        assert config
+        assert config["decrease_by_fractions_in_redis"] is True
+    lost = [x.place for x in built(MONEY, "enterprise-3.10").plan.losses if x.capability.support == "none"]
+    assert lost == ["policies.limits[budget]"]
+    assert running(output(MONEY, "enterprise-3.10"), "ai-rate-limiting-advanced", "g-chat", "me") is None
+
+
+def test_names_that_are_passed_on_cost_nothing_before_3_13() -> None:
+    for profile, told in (("enterprise-3.11", True), ("enterprise-3.12", True), ("enterprise-3.13", False)):
+        notes = [x.capability.note for x in built(MONEY, profile).plan.losses]
+        assert any("costs nothing where the client's own name" in note for note in notes) is told

@@ -46,6 +46,7 @@ def data(gateway: ir.Gateway, auth: ir.Auth) -> dict[str, Any]:
         headers.append(_NAME)
     key = Block(auth.origin, {"headers": headers, "keys": dict.fromkeys(auth.api_key_headers, True)})
     key["basic"] = auth.basic
+    key["challenge"] = challenge(gateway, auth)
     if auth.jwt:
         key["issuers"] = {j.issuer: True for j in auth.jwt}
     groups = {g.name: g.origin for g in gateway.consumer_groups}
@@ -55,9 +56,18 @@ def data(gateway: ir.Gateway, auth: ir.Auth) -> dict[str, Any]:
             "consumers": Block(("spec",), {c.name: _groups(c, groups) for c in gateway.consumers}),
             "groups": at(dict.fromkeys(known_groups(gateway), True), *((*o, "name") for o in groups.values())),
             "issuers": {j.name: _issuer(j) for j in auth.jwt},
+            "challenge": challenge(gateway, auth),
         },
     )
     return {"key": wire.lua_data(auth.origin, "key", key), "caller": wire.lua_data(auth.origin, "caller", caller)}
+
+
+def challenge(gateway: ir.Gateway, auth: ir.Auth) -> str:
+    """Return what a 401 asks for (RFC 9110, section 11.6.1); no scheme is registered for a key in a header of its own."""
+    realm = f'realm="{gateway.name}"'
+    schemes = [f"Bearer {realm}"] if auth.jwt or _NAME in auth.api_key_headers else []
+    schemes += [f'Basic {realm}, charset="UTF-8"'] if auth.basic else []
+    return ", ".join(schemes or [f"Key {realm}"])
 
 
 def known_groups(gateway: ir.Gateway) -> list[str]:

@@ -16,6 +16,12 @@ PATHS: Mapping[str, str] = {
 }
 CAPABILITY: Mapping[str, str] = {"chat": "chat", "messages": "chat", "count": "chat", "embeddings": "embeddings"}
 """Door -> the capability that a model needs for it."""
+CAPS: Mapping[str, tuple[str, ...]] = {
+    "chat": ("max_completion_tokens", "max_tokens"),
+    "messages": ("max_tokens",),
+    "embeddings": (),
+}
+"""Door -> the names that a cap on the answer has there, the one to set first."""
 ANTHROPIC = ("messages", "count")
 """Doors whose clients speak Anthropic's dialect; the others speak OpenAI's."""
 

@@ -42,7 +42,7 @@ def listener(
         "http_filters": at(
             _filters(gateway, own, guarded, limited, slots), *([gateway.auth.origin] if gateway.auth else [])
         ),
-        "local_reply_config": {"mappers": _local_replies(own)},
+        "local_reply_config": {"mappers": _local_replies(gateway, own)},
         "early_header_mutation_extensions": [_strip(own, gateway, limited)],
         **edge.addressing(own),
         **_HARDENED,
@@ -98,11 +98,11 @@ def _filters(
         wire.extension(origin, "size", wire.HTTP + "body_size_limit.v3.BodySizeLimit", Block(origin, size)),
         *(callers.filters(auth) if auth else ()),
         *edge.rbac("address-of-caller", restricted, "group", "consumer"),
-        wire.lua(("spec",), "request", "json", "reply", "edits", "texts", "counters", "decorators", "request"),
+        wire.lua(("spec",), "request", "json", "reply", "check", "edits", "texts", "counters", "decorators", "request"),
         *edge.rbac("address-at-model", restricted, "model"),
         *limits.filters(gateway, limited, early=False),
         *([guards.rbac(guarded, slots)] if guarded else []),
-        wire.lua(("spec",), "answer", "json", "reply", "tokens", "usage", "static", "answer"),
+        wire.lua(("spec",), "answer", "json", "reply", "edits", "tokens", "usage", "static", "answer"),
         wire.router(origin),
     ]
 
@@ -162,25 +162,36 @@ _ANSWERS: tuple[tuple[str, int, str, str, str], ...] = (
         "upstream_error",
         "No provider could serve the request.",
     ),
+    # 501: a transfer-encoding that Envoy does not know.
+    (
+        "response.code == 400 || response.code == 501",
+        400,
+        "invalid_request_error",
+        "invalid_request",
+        "The request is not well-formed.",
+    ),
     ("response.code >= 500", 500, "api_error", "internal", "The gateway failed."),
-    ("response.code == 400", 400, "invalid_request_error", "invalid_request", "The request is not well-formed."),
 )
 """CEL expression -> status, type, code and message of what Envoy itself answers. Scripts answer by themselves."""
 
-_CAUSE = {"upstream_timeout": {"x-aigw-cause": "timeout"}}
-"""The time for everything is over: answer.lua gives the static answer, where timeouts lead to it."""
+
+def _headers(gateway: ir.Gateway, code: str) -> dict[str, str] | None:
+    """The time for everything is over: answer.lua gives the static answer, where timeouts lead to it. A 401 says what to bring."""
+    if code == "invalid_api_key" and (auth := callers.asked(gateway)):
+        return {"www-authenticate": callers.challenge(gateway, auth)}
+    return {"x-aigw-cause": "timeout"} if code == "upstream_timeout" else None
 
 
 _OF_ANTHROPIC = " || ".join(f"request.headers['{DOOR_HEADER}'] == '{door}'" for door in ANTHROPIC)
 
 
-def _local_replies(own: ir.Listener) -> list[Block]:
+def _local_replies(gateway: ir.Gateway, own: ir.Listener) -> list[Block]:
     """Each answer twice: for the clients of Anthropic's dialect first."""
     return [
-        wire.local_reply(own.origin, f"{_DETAILS} != 'lua_response' && {when}", status, body, _CAUSE.get(code))
+        wire.local_reply(own.origin, f"{_DETAILS} != 'lua_response' && {when}", status, body, _headers(gateway, code))
         for condition, status, kind, code, message in _ANSWERS
         for when, body in (
-            (f"{condition} && ({_OF_ANTHROPIC})", wire.anthropic_error_text(status, kind, message)),
+            (f"{condition} && ({_OF_ANTHROPIC})", wire.anthropic_error_text(status, kind, code, message)),
             (condition, wire.error_text(kind, code, message)),
         )
     ]

@@ -29,6 +29,13 @@ def credentials(provider: ir.Provider) -> Iterator[Block]:
             yield _injector(header.origin, name, provider.name, f"header.{header.name}", header.name, "")
 
 
+def secret_headers(provider: ir.Provider) -> Iterator[str]:
+    """Yield the headers in which those secrets are, in small letters."""
+    if provider.credential or provider.identity:
+        yield provider.auth_header.lower() if provider.credential else "authorization"
+    yield from (h.name.lower() for h in provider.own_headers if isinstance(h.value, ir.SecretRef))
+
+
 def _injector(origin: Pointer, name: str, owner: str, part: str, header: str, prefix: str) -> Block:
     """A header from a file of its own that Envoy reads again when it is replaced."""
     fields: dict[str, Any] = {"credential": tls.sds(owner, part), "header": header}

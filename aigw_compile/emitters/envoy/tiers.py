@@ -10,8 +10,8 @@ from aigw_compile import ir
 from aigw_compile.diagnostic import Json
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import wire
-from aigw_compile.emitters.envoy.doors import DOOR_HEADER, doors
-from aigw_compile.emitters.envoy.providers import credentials, provider_cluster
+from aigw_compile.emitters.envoy.doors import CAPS, DOOR_HEADER, doors
+from aigw_compile.emitters.envoy.providers import credentials, provider_cluster, secret_headers
 
 _DIALECTS = {
     "openai": (),
@@ -153,8 +153,11 @@ def _target(model: ir.Model, target: ir.Target, buffer: int) -> Block:
         "routes": [_route(model, target, name, door) for door in doors(model)],
     }
     filters = [
-        wire.lua(target.origin, "target", "json", "reply", "edits", *_DIALECTS[provider.dialect], "target"),
+        # First, so that the script knows what a provider must not be heard to repeat.
         *credentials(provider),
+        wire.lua(
+            target.origin, "target", "json", "reply", "edits", "is_answer", *_DIALECTS[provider.dialect], "target"
+        ),
         wire.router(target.origin),
     ]
     manager = wire.manager(target.origin, name, {**_inner(model, target.name, virtual_host), "http_filters": filters})
@@ -170,11 +173,15 @@ def _route(model: ir.Model, target: ir.Target, name: str, door: str) -> Block:
         target.origin,
         {
             "target": target.name,
+            "door": door,
             "model": at(target.model, (*target.origin, "model")),
             "anthropic": _SPOKEN[door] == "anthropic",
             "same": same,
+            # Azure takes OpenAI's bodies, but OpenAI's own headers are none of its business.
+            "passes": provider.dialect == _SPOKEN[door],
             "drop": at(target.on_unsupported == "drop", (*target.origin, "onUnsupported")),
             "defaults": dict(provider.headers),
+            "secrets": dict.fromkeys(secret_headers(provider), True),
             "headers": Block(
                 provider.origin,
                 {h.name: at(h.value, h.origin) for h in provider.own_headers if isinstance(h.value, str)},
@@ -191,7 +198,7 @@ def _route(model: ir.Model, target: ir.Target, name: str, door: str) -> Block:
     else:
         block["route"] = _action(target, timeouts, f"provider:{model.name}:{target.name}", path, data)
     if target.parameters and door != "count":
-        data["parameters"] = _parameters(target.parameters)
+        data["parameters"] = _parameters(target.parameters, CAPS[door])
     block["typed_per_filter_config"] = {"target": wire.lua_data(target.origin, f"{name}:{door}", data)}
     return block
 
@@ -226,11 +233,12 @@ def _action(target: ir.Target, timeouts: ir.Timeouts, cluster: str, path: str, d
     return action
 
 
-def _parameters(p: ir.Parameters) -> Block:
-    """Each as JSON text, so that a number keeps its digits."""
+def _parameters(p: ir.Parameters, caps: tuple[str, ...]) -> Block:
+    """Each as JSON text, so that a number keeps its digits. `caps`: names of one parameter, a cap on the answer."""
     return Block(
         p.origin,
         {
+            "caps": [*caps],
             "defaults": at({k: _text(v) for k, v in p.defaults.items()}, (*p.origin, "defaults")),
             "overrides": at({k: _text(v) for k, v in p.overrides.items()}, (*p.origin, "overrides")),
             "maximum": at({k: _text(v) for k, v in p.maximum.items()}, (*p.origin, "maximum")),
@@ -248,9 +256,10 @@ def _inner(model: ir.Model, name: str, virtual_host: dict[str, Any]) -> dict[str
     body = wire.error_text("api_error", "upstream_error", "The provider failed.")
     own = {"x-aigw-target": header_value(name)}
     mappers = [
-        # `connection_timeout` is a failure to connect, so that it stands first.
+        # `connection_timeout` is a failure to connect, so that it stands before what is late.
         wire.local_reply(model.origin, when, 503, body, {**own, "x-aigw-cause": cause})
         for when, cause in (
+            (f"response.code >= 500 && {details}.contains('after_response_started')", "bad-response"),
             (f"response.code >= 500 && {details}.contains('connect')", "connect-failure"),
             (f"response.code >= 408 && {details}.contains('timeout')", "timeout"),
             (f"response.code >= 500 && {details} != 'lua_response'", "connect-failure"),

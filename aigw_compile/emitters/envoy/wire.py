@@ -68,10 +68,10 @@ def error_text(kind: str, code: str, message: str) -> str:
     return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
-def anthropic_error_text(status: int, kind: str, message: str) -> str:
+def anthropic_error_text(status: int, kind: str, code: str, message: str) -> str:
     """Return the body of a refusal, in the shape of the Anthropic API (reply.lua does the same)."""
-    named = {404: "not_found_error", 413: "request_too_large"}.get(status, kind)
-    return json.dumps({"type": "error", "error": {"type": named, "message": message}})
+    named = {404: "not_found_error", 413: "request_too_large", 504: "timeout_error"}.get(status, kind)
+    return json.dumps({"type": "error", "error": {"type": named, "message": message, "code": code}})
 
 
 def local_reply(origin: Pointer, when: str, status: int, body: str, headers: Mapping[str, str] | None = None) -> Block:

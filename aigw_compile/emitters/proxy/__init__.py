@@ -23,7 +23,8 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
             "gateway": at(gateway.name, ("metadata", "name")),
             "listeners": [_listener(x) for x in gateway.listeners],
             "operations": _operations(gateway.observability.operations),
-            "auth": _auth(gateway.auth),
+            **({"front": _front(gateway.front)} if gateway.front else {}),
+            "auth": _auth(gateway.auth, gateway.front),
             **({"stores": [_store(s) for s in gateway.stores]} if gateway.stores else {}),
             "vaults": [_vault(v) for v in gateway.vaults],
             "providers": [provider(p) for p in gateway.providers],
@@ -69,7 +70,20 @@ def _operations(o: ir.Operations) -> Block:
     return Block(o.origin, {"address": o.address, "port": o.port})
 
 
-def _auth(auth: ir.Auth | None) -> Block:
+def _front(front: ir.Handover) -> dict[str, Any]:
+    """Who keeps the edge, and what it is believed by. The spec says nothing of it: the project file does."""
+    fields: dict[str, Any] = {
+        "credential": {"secret": dict(secret(front.credential)), "place": "the credential of the front"},
+        "header": front.header,
+        "prefix": front.prefix,
+        "addressHeader": front.address_header,
+    }
+    return fields | ({"consumerHeader": front.consumer_header} if front.consumer_header else {})
+
+
+def _auth(auth: ir.Auth | None, front: ir.Handover | None) -> Block:
+    if auth and front and front.consumer_header:
+        return Block(auth.origin)
     if auth is None or auth.anonymous:
         return Block(auth.origin if auth else ("spec",), {"anonymous": True})
     doors: dict[str, Any] = {}

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from aigw_compile.proxy.callers.jwks import KeySet
 from aigw_compile.proxy.config import Config, Consumer, Jwt, Policies
 from aigw_compile.proxy.errors import UNAUTHORISED, Refuse
+from aigw_compile.proxy.front import Front, Passed
 from aigw_compile.proxy.held import digest
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -108,7 +109,10 @@ class Callers:
         logins: Mapping[bytes, Consumer],
         sets: Mapping[str, KeySet],
         clock: Callable[[], float],
+        front: Front | None = None,
     ) -> None:
+        self.front = front
+        """Through whom every call has to come; None: nobody in particular."""
         self._config = config
         self._keys = keys
         self._logins = logins
@@ -117,6 +121,15 @@ class Callers:
         self._consumers = {c.name: c for c in config.consumers}
         self._several = sum(one.accept_unknown for one in config.jwt) > 1
         self._refusal = UNAUTHORISED._replace(headers=MappingProxyType({"www-authenticate": challenge(config)}))
+
+    def passed(self, headers: Headers) -> Passed | Refuse:
+        """Return what the front says of a call, or 401 where it does not come from there."""
+        found = self.front.passed(headers) if self.front else None
+        return found or self._refusal
+
+    def told(self, name: str) -> Consumer | Refuse:
+        """Return the caller whom the front names."""
+        return self._consumers.get(name, self._refusal)
 
     async def who(self, headers: Headers) -> Consumer | Refuse | None:
         """Return the caller; None is an anonymous one, where the configuration says that everybody may call."""

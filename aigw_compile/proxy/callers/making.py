@@ -10,6 +10,7 @@ from aigw_compile.proxy.asking import Answered, ask
 from aigw_compile.proxy.callers import Callers
 from aigw_compile.proxy.callers.jwks import KeySet
 from aigw_compile.proxy.config import Config, Jwt
+from aigw_compile.proxy.front import Front
 from aigw_compile.proxy.held import Held
 from aigw_compile.proxy.telemetry import Metrics
 
@@ -31,7 +32,10 @@ def callers(
 
         report = metrics.fetching("jwks", one.name, f"auth.jwt[{one.name}]: its keys cannot be fetched")
         sets[one.name] = KeySet(_fetching(session, one, instead), keys, clock, report)
-    return Callers(config, held.keys, held.logins, sets, clock)
+    front = Front(config.front, held.front) if config.front and held.front else None
+    if config.front and not front:
+        raise ValueError("a proxy behind a front needs its credential")
+    return Callers(config, held.keys, held.logins, sets, clock, front)
 
 
 def _fetching(session: aiohttp.ClientSession, one: Jwt, instead: Mapping[str, str]) -> Fetch:

@@ -18,6 +18,7 @@ from aigw_compile.proxy.config.values import Consumer as Consumer
 from aigw_compile.proxy.config.values import Cors as Cors
 from aigw_compile.proxy.config.values import Credential as Credential
 from aigw_compile.proxy.config.values import Decorator as Decorator
+from aigw_compile.proxy.config.values import Front as Front
 from aigw_compile.proxy.config.values import Guard as Guard
 from aigw_compile.proxy.config.values import Health as Health
 from aigw_compile.proxy.config.values import Identity as Identity
@@ -99,7 +100,10 @@ def _dangling(data: dict[str, Any]) -> Iterator[str]:
     for group in data["consumerGroups"]:
         yield from _patterns(group["policies"], f"consumerGroups[{group['name']}].policies")
     yield from _patterns(data["policies"], "policies")
-    if not data["auth"] or ("anonymous" in data["auth"] and len(data["auth"]) > 1):
+    told = "consumerHeader" in data.get("front", {})
+    if told and data["auth"]:
+        yield "auth: the front says who calls (front.consumerHeader), so nothing is expected here"
+    elif not told and (not data["auth"] or ("anonymous" in data["auth"] and len(data["auth"]) > 1)):
         yield "auth: exactly one of apiKey, jwt and basic together, or anonymous alone, is expected"
     yield from _uses(data, names)
     refs = [(p["auth"]["secret"], p["place"]) for p in data["providers"] if p["auth"]]

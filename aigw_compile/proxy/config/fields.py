@@ -236,6 +236,11 @@ MODEL = Object(
         "exposeTarget": flag,
     },
 )
+FRONT = Object(
+    {"credential": LOCATED, "header": HEADER, "prefix": text(empty=True), "addressHeader": HEADER},
+    {"consumerHeader": HEADER},
+)
+"""Who keeps the edge before this proxy, and what it is believed by."""
 FILE = Object(
     {
         "version": integer(1, 1),
@@ -279,5 +284,5 @@ FILE = Object(
             }
         ),
     },
-    {"stores": each(STORE, unique="name")},
+    {"stores": each(STORE, unique="name"), "front": FRONT},
 )

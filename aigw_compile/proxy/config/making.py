@@ -15,6 +15,7 @@ from aigw_compile.proxy.config.values import (
     Cors,
     Credential,
     Decorator,
+    Front,
     Guard,
     Health,
     Identity,
@@ -67,7 +68,16 @@ def config(data: dict[str, Any]) -> Config:
         jwt=tuple(_jwt(j) for j in data["auth"].get("jwt", ())),
         basic="basic" in data["auth"],
         stores=MappingProxyType({s["name"]: _store(s) for s in data.get("stores", ())}),
+        front=_front(data.get("front")),
     )
+
+
+def _front(f: Any) -> Front | None:
+    if f is None:
+        return None
+    credential = Located(f["credential"]["secret"], f["credential"]["place"])
+    header, address = f["header"].lower(), f["addressHeader"].lower()
+    return Front(credential, header, f["prefix"], address, f.get("consumerHeader", "").lower())
 
 
 def _listener(x: Mapping[str, Any]) -> Listener:

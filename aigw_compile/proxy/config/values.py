@@ -290,6 +290,17 @@ class Store(NamedTuple):
     """None: the memory of the process."""
 
 
+class Front(NamedTuple):
+    """Who keeps the edge before this proxy: what it sends the credential, the caller and the client's address in."""
+
+    credential: Located
+    header: str
+    prefix: str
+    address_header: str
+    consumer_header: str
+    """"" where callers are asked here."""
+
+
 class Config(NamedTuple):
     gateway: str
     revision: str
@@ -312,3 +323,5 @@ class Config(NamedTuple):
     jwt: tuple[Jwt, ...] = ()
     basic: bool = False
     stores: Mapping[str, Store] = MappingProxyType({})
+    front: Front | None = None
+    """None: clients call directly."""

@@ -219,4 +219,4 @@ def cause_of(status: int, error: Mapping[str, Any]) -> str | None:
     )
     if not status or named in _PRECISE:
         return named
-    return _STATUSES.get(status) or ("server-error" if status >= 500 or 300 <= status < 400 else None)
+    return _STATUSES.get(status) or ("server-error" if status >= 500 else "bad-response" if status < 400 else None)

@@ -1,30 +1,38 @@
 -- The reply on its way to the client: `model` is what the client asked for, usage is read (and taken out where nobody asked
 -- for it), limits are settled, the static answer is given when every target failed. Headers of the tiers end here.
 
--- Cut a member out of an object's text, with one of the commas around it.
-local function without(text, span)
-  local first, last = span[1], span[3]
-  local comma = match(sub(text, 1, first - 1), '()%,[ \t\r\n]*$')
-  if comma then return sub(text, 1, comma - 1) .. sub(text, last + 1) end
-  local _, after = find(text, '^[ \t\r\n]*,', last + 1)
-  return sub(text, 1, first - 1) .. sub(text, (after or last) + 1)
-end
-
 local function renamed(text, members, doc, name)
   local span = members[doc] and members[doc].model
   if not span then return text end
   return sub(text, 1, span[2] - 1) .. quoted(name) .. sub(text, span[3] + 1)
 end
 
--- One `data:` line of a stream: what goes on to the client (nil: nothing), and the figures so far.
+local function fault_event(asked, code)
+  local status, message = code == 'upstream_timeout' and '504' or '502', 'The provider stopped in the middle of its answer.'
+  local anthropic = is_anthropic(asked.door)
+  return (anthropic and 'event: error\n' or '') .. 'data: ' .. error_body('api_error', code, message, status, anthropic) .. '\n\n'
+end
+
+local function good_chunk(doc)
+  for _, choice in ipairs(is_array(doc.choices) and doc.choices or {}) do
+    if not is_object(choice) or choice.delta ~= nil and choice.delta ~= NULL and not is_object(choice.delta) then return false end
+  end
+  return doc.choices == nil or is_array(doc.choices)
+end
+
+-- One `data:` line of a stream: what goes on to the client (nil: nothing), the figures so far, and the end: `done` or a code.
 local function event(json, asked, usage, price)
   local ok, doc, _, members = pcall(decode, json)
-  if not ok or not is_object(doc) then return json, usage end
+  if not ok or not is_object(doc) then return nil, usage, 'upstream_error' end
+  local fault = is_object(doc.error) and doc.error
+  if fault then return nil, usage, fault.type == 'timeout_error' and 'upstream_timeout' or 'upstream_error' end
   if is_anthropic(asked.door) then
+    if type(doc.type) ~= 'string' then return nil, usage, 'upstream_error' end
     local started = is_object(doc.message) and doc.message
     usage = figures(usage, started and started.usage or doc.usage, price)
-    return started and renamed(json, members, started, asked.model) or json, usage
+    return started and renamed(json, members, started, asked.model) or json, usage, doc.type == 'message_stop' and 'done'
   end
+  if not good_chunk(doc) then return nil, usage, 'upstream_error' end
   usage = figures(usage, doc.usage, price)
   if doc.usage ~= nil and not asked.usage then
     if is_array(doc.choices) and #doc.choices == 0 then return nil, usage end
@@ -35,36 +43,56 @@ local function event(json, asked, usage, price)
   return renamed(json, members, doc, asked.model), usage
 end
 
+-- Whole lines of a stream. The name of an event waits for its data, which may end the stream instead.
+local function lines(state, asked, price, out)
+  local from, rest = 1, state.rest
+  while not state.stop do
+    local stop = find(rest, '\n', from, true)
+    if not stop then break end
+    local line = sub(rest, from, stop)
+    from = stop + 1
+    local lead, json = match(line, '^(data: ?)(.-)%s*$')
+    if json == '[DONE]' then
+      state.stop = 'done'
+      out[#out + 1] = 'data: [DONE]\n\n'
+    elseif json then
+      local text, stops
+      text, state.usage, stops = event(json, asked, state.usage, price)
+      state.dropped = text == nil
+      if text then out[#out + 1] = state.name .. lead .. text .. '\n' .. (stops and '\n' or '') end
+      if stops and stops ~= 'done' then out[#out + 1] = fault_event(asked, stops) end
+      state.name, state.stop = '', stops
+    elseif find(line, '^event:') then
+      state.name = line
+    elseif not (state.dropped and match(line, '^\r?\n$')) then
+      out[#out + 1] = line
+    else
+      state.dropped = false
+    end
+  end
+  state.rest = sub(rest, from)
+end
+
 local function pass_stream(h, asked, held, price)
-  local rest, dropped, usage = '', false, nil
+  local state, last, text = {rest = '', name = ''}, nil, ''
   h:headers():remove('content-length')
   for chunk in h:bodyChunks() do
     local out = {}
-    rest = rest .. chunk:getBytes(0, chunk:length())
-    local from = 1
-    while true do
-      local stop = find(rest, '\n', from, true)
-      if not stop then break end
-      local line = sub(rest, from, stop)
-      from = stop + 1
-      local lead, json = match(line, '^(data: ?)({.*})%s*$')
-      if json then
-        local text
-        text, usage = event(json, asked, usage, price)
-        dropped = text == nil
-        if text then out[#out + 1] = lead .. text .. '\n' end
-      elseif dropped and match(line, '^\r?\n$') then
-        dropped = false
-      else
-        out[#out + 1] = line
-      end
-    end
-    rest = sub(rest, from)
-    if rest == 'data: [DONE]' then out[#out + 1], rest = rest, '' end
-    chunk:setBytes(concat(out))
+    state.rest = state.rest .. chunk:getBytes(0, chunk:length())
+    lines(state, asked, price, out)
+    last, text = chunk, concat(out)
+    chunk:setBytes(text)
   end
-  if usage then note_usage(h, usage) end
-  settle(held, usage)
+  -- The last chunk is still ours, since nothing was waited for since: what the last line lacks, and an end where there was none.
+  if not state.stop and last then
+    local out = {}
+    state.rest = state.rest .. '\n'
+    lines(state, asked, price, out)
+    if not state.stop then out[#out + 1] = fault_event(asked, 'upstream_error') end
+    last:setBytes(text .. concat(out))
+  end
+  if state.usage then note_usage(h, state.usage) end
+  settle(held, state.usage)
 end
 
 local function pass_json(h, asked, held, price)
@@ -85,8 +113,7 @@ local function give_static(h, asked, static)
   headers:replace('content-type', asked.stream and 'text/event-stream' or 'application/json')
   headers:remove('retry-after')
   headers:replace('x-aigw-fallback', 'static')
-  local size = h:body(true):setBytes(static_text(asked, static.content))
-  h:headers():replace('content-length', tostring(size))
+  put(h, static_text(asked, static.content))
 end
 
 -- What the tiers told about the try that answered; their headers end here.
@@ -101,8 +128,10 @@ end
 
 local function show(headers, metadata, data, asked, told)
   local attempts = (tonumber(told.tier or '1') - 1) * data.each + tonumber(told.tries or '1')
-  headers:replace('x-aigw-attempts', tostring(attempts))
-  metadata:set('aigw', 'target', told.target)
+  -- Without the name of a target it was never asked: the gateway itself knew the answer.
+  if told.target == '' then attempts = attempts - 1 end
+  if attempts > 0 then headers:replace('x-aigw-attempts', tostring(attempts)) end
+  metadata:set('aigw', 'target', told.target or '')
   metadata:set('aigw', 'attempts', attempts)
   local exposed = data.exposed and data.exposed[told.target]
   if exposed then
@@ -118,14 +147,19 @@ local function run_response(h)
   local data, asked = data_of(h), state.asked
   for name, value in pairs(asked.told or {}) do headers:replace(name, value) end
   if not told.target and not told.cause then return settle(state.held, NONE) end
-  if told.target then show(headers, metadata, data, asked, told) end
+  if told.target or told.tier then show(headers, metadata, data, asked, told) end
   if told.cause then metadata:set('aigw', 'cause', told.cause) end
   if told.cause and data.static and data.on[told.cause] and asked.door ~= 'count' and asked.door ~= 'embeddings' then
     metadata:set('aigw', 'target', 'static')
     settle(state.held, NONE)
     return give_static(h, asked, data.static)
   end
-  if headers:get(':status') ~= '200' then return settle(state.held, NONE) end
+  if headers:get(':status') ~= '200' then
+    settle(state.held, NONE)
+    -- Only Envoy itself says 503 between the tiers: what it says is told here in the client's dialect.
+    if told.cause and headers:get(':status') == '503' then tell(h, told.cause, is_anthropic(asked.door)) end
+    return
+  end
   local price = told.target and data.prices and data.prices[told.target]
   if (headers:get('content-type') or ''):find('text/event-stream', 1, true) then
     return pass_stream(h, asked, state.held, price)

@@ -1,8 +1,9 @@
 -- An Anthropic Messages reply, whole or as a stream, as a chat completion.
 local FINISH = {end_turn = 'stop', stop_sequence = 'stop', max_tokens = 'length', tool_use = 'tool_calls',
   refusal = 'content_filter', pause_turn = 'stop', model_context_window_exceeded = 'length'}
-local KINDS = {authentication_error = 'auth-error', permission_error = 'auth-error', billing_error = 'quota-exceeded',
-  rate_limit_error = 'rate-limited', overloaded_error = 'overloaded', api_error = 'server-error', timeout_error = 'timeout'}
+-- Anthropic has no codes; what these messages begin with, OpenAI has a code for.
+local STARTS = {['prompt is too long'] = 'context_length_exceeded', ['Your credit balance is too low'] = 'insufficient_quota'}
+local OTHERWISE = {not_found_error = 'invalid_request_error', request_too_large = 'invalid_request_error'}
 
 local function number(value) return type(value) == 'number' and value or 0 end
 
@@ -33,10 +34,12 @@ function dialect.response(text, doc, spans)
     choices = array({choice}), usage = usage_of(doc.usage)})
 end
 
-function dialect.cause(inner)
-  local message = type(inner.message) == 'string' and inner.message or ''
-  if inner.type == 'invalid_request_error' and find(message, 'prompt is too long', 1, true) then return 'context-length' end
-  return KINDS[inner.type]
+-- Make an error of Anthropic's one of OpenAI's.
+function dialect.error(fault)
+  for start, code in pairs(STARTS) do
+    if fault.message and sub(fault.message, 1, #start) == start then fault.code = code end
+  end
+  fault.type, fault.param = OTHERWISE[fault.type or ''] or fault.type, nil
 end
 
 -- One event of the stream to the chunks that stand for it.

@@ -18,7 +18,8 @@ local function mapped(claims, issuer, known, list, seen)
 end
 
 local function refused(h)
-  refuse(h, '401', 'authentication_error', 'invalid_api_key', 'The token names nobody who is known here.')
+  refuse(h, '401', 'authentication_error', 'invalid_api_key', 'The token names nobody who is known here.',
+    {['www-authenticate'] = data_of(h).challenge})
 end
 
 local function run(h)

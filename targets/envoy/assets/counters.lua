@@ -45,7 +45,9 @@ local function name_counters(h, data, doc, size, caller, name)
     for i, key in ipairs(counters(h, limit, caller, name)) do
       if limit.header then named[limit.header .. '-' .. i] = key end
       for _, kind in ipairs(door ~= 'count' and limit.amounts or {}) do
-        local cap = count_of(doc.max_completion_tokens, 0, count_of(doc.max_tokens, 0, tonumber(limit.reserve)))
+        -- Of two caps the larger, since providers differ in which one they obey.
+        local cap = math.max(count_of(doc.max_completion_tokens, 0, -1), count_of(doc.max_tokens, 0, -1))
+        if cap < 0 then cap = tonumber(limit.reserve) end
         local input, output = math.ceil(size / 4), count_of(doc.n, 1, 1) * cap
         if door == 'embeddings' then output = 0 end
         local price = data.models[name].dearest or {input = 0, output = 0}

@@ -5,8 +5,10 @@ for name in ('SAFETY RECITATION LANGUAGE BLOCKLIST PROHIBITED_CONTENT SPII IMAGE
 -- Reasons to stop that no other dialect has: the model failed, and another try may not.
 local BROKEN = fields('MALFORMED_FUNCTION_CALL UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS MISSING_THOUGHT_SIGNATURE '
   .. 'MALFORMED_RESPONSE')
-local KINDS = {RESOURCE_EXHAUSTED = 'rate-limited', UNAUTHENTICATED = 'auth-error', PERMISSION_DENIED = 'auth-error',
-  UNAVAILABLE = 'overloaded', INTERNAL = 'server-error', DEADLINE_EXCEEDED = 'timeout'}
+local KINDS = {RESOURCE_EXHAUSTED = 'rate_limit_error', UNAUTHENTICATED = 'authentication_error',
+  PERMISSION_DENIED = 'permission_error', UNAVAILABLE = 'overloaded_error', INTERNAL = 'api_error',
+  DEADLINE_EXCEEDED = 'timeout_error', INVALID_ARGUMENT = 'invalid_request_error', NOT_FOUND = 'invalid_request_error',
+  FAILED_PRECONDITION = 'invalid_request_error'}
 
 local function number(value) return type(value) == 'number' and value or 0 end
 
@@ -95,13 +97,13 @@ function dialect.response(text, doc, spans, embeds)
   return chat(text, doc, spans)
 end
 
--- Gemini has few codes: a key that is no key is 400 there, told by its details.
-function dialect.cause(inner)
+-- Make an error of Gemini's one of OpenAI's. A key that is no key is 400 there, told by its details.
+function dialect.error(fault, inner)
+  fault.type, fault.param, fault.code = KINDS[inner.status], nil, nil
+  if find(fault.message or '', '^The input token count') then fault.code = 'context_length_exceeded' end
   for _, detail in ipairs(is_array(inner.details) and inner.details or {}) do
-    if is_object(detail) and detail.reason == 'API_KEY_INVALID' then return 'auth-error' end
+    if is_object(detail) and detail.reason == 'API_KEY_INVALID' then fault.type = 'authentication_error' end
   end
-  if type(inner.message) == 'string' and find(inner.message, '^The input token count') then return 'context-length' end
-  return KINDS[inner.status]
 end
 
 local function chunks(state, doc, out, text, spans)

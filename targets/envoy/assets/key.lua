@@ -64,7 +64,8 @@ local function run(h)
     headers:remove(name)
   end
   if not to then
-    return refuse(h, '401', 'authentication_error', 'invalid_api_key', 'Missing or incorrect API key.')
+    return refuse(h, '401', 'authentication_error', 'invalid_api_key', 'Missing or incorrect API key.',
+      {['www-authenticate'] = data.challenge})
   end
   headers:replace(to, value)
 end

@@ -1,12 +1,13 @@
 -- Answers of the gateway itself, in the shape of the API that was called, and the wrapper that turns a fault of a script into
 -- a 500: without it Envoy would send the request on as if nothing had happened.
-local NAMED = {['404'] = 'not_found_error', ['413'] = 'request_too_large'}
+local NAMED = {['404'] = 'not_found_error', ['413'] = 'request_too_large', ['504'] = 'timeout_error'}
 
 local function is_anthropic(door) return door == 'messages' or door == 'count' end
 
 local function error_body(kind, code, message, status, anthropic)
   if anthropic then
-    return '{"type":"error","error":{"type":"' .. (NAMED[status] or kind) .. '","message":"' .. message .. '"}}'
+    return '{"type":"error","error":{"type":"' .. (NAMED[status] or kind) .. '","message":"' .. message .. '","code":"' .. code
+      .. '"}}'
   end
   return '{"error":{"message":"' .. message .. '","type":"' .. kind .. '","param":null,"code":"' .. code .. '"}}'
 end
@@ -43,6 +44,30 @@ local function guarded_reply(run)
       h:headers():replace('content-length', tostring(size))
     end)
   end
+end
+
+local function put(h, text)
+  local size = h:body(true):setBytes(text)
+  h:headers():replace('content-length', tostring(size))
+end
+
+-- What a client is told when a provider failed and nothing is left to try.
+local UPSTREAM = {'502', 'upstream_error', 'The provider failed.'}
+local SAYS = {
+  ['rate-limited'] = {'429', 'rate_limit_exceeded', 'The provider asks for fewer requests.', 'rate_limit_error'},
+  ['auth-error'] = {'502', 'upstream_auth', 'The provider refused its credential.'},
+  ['quota-exceeded'] = {'502', 'upstream_auth', 'The quota at the provider is spent.'},
+  ['timeout'] = {'504', 'upstream_timeout', 'The provider did not answer in time.'},
+  ['overloaded'] = UPSTREAM, ['server-error'] = UPSTREAM, ['connect-failure'] = UPSTREAM, ['bad-response'] = UPSTREAM,
+}
+
+local function tell(h, cause, anthropic)
+  local says = SAYS[cause]
+  if not says then return false end
+  h:headers():replace(':status', says[1])
+  h:headers():replace('content-type', 'application/json')
+  put(h, error_body(says[4] or 'api_error', says[2], says[3], says[1], anthropic))
+  return true
 end
 
 -- The data of a route, read once: converting it for every request would cost more than the request.

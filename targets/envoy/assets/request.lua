@@ -43,25 +43,13 @@ end
 local function list_models(h, data, caller)
   local list = array({})
   for _, asked in ipairs(data.order) do
-    local _, model, gone = found(data, asked)
-    if model and not gone and may_call(model, caller) then
+    -- A name past its day is not listed, also where another model answers for it.
+    local model = data.models[data.aliases[asked] or asked]
+    if not past(model.sunset) and may_call(model, caller) then
       list[#list + 1] = {id = asked, object = 'model', created = 0, owned_by = 'aigw'}
     end
   end
   h:respond({[':status'] = '200', ['content-type'] = 'application/json'}, encode({object = 'list', data = list}))
-end
-
-local function well_formed(door, doc)
-  if door == 'embeddings' then
-    return type(doc.input) == 'string' or is_array(doc.input) and #doc.input > 0
-  end
-  if not is_array(doc.messages) or #doc.messages == 0 then return false end
-  for _, message in ipairs(doc.messages) do
-    if not is_object(message) then return false end
-  end
-  local stream, options = doc.stream, doc.stream_options
-  return (stream == nil or stream == NULL or type(stream) == 'boolean')
-    and (options == nil or options == NULL or is_object(options))
 end
 
 -- caller.lua noted who calls; where nobody is asked, it is not there.
@@ -74,7 +62,7 @@ end
 
 local function plain_json(headers)
   local coding, kind = headers:get('content-encoding'), (headers:get('content-type') or ''):lower()
-  return (not coding or coding:lower() == 'identity')
+  return (not coding or coding == '' or coding:lower() == 'identity')
     and (kind:find('^%s*application/json%s*$') or kind:find('^%s*application/json%s*;'))
 end
 
@@ -93,23 +81,23 @@ local function run(h)
     return invalid(h, '400', 'invalid_request', 'The body must be an object whose model is a string.')
   end
   local door = headers:get('x-aigw-door')
-  if not well_formed(door, doc) then
-    return invalid(h, '400', 'invalid_request', 'messages must be a list of messages (input a text), stream a boolean.')
+  if not well_formed(door, text, doc, spans, members) then
+    return invalid(h, '400', 'invalid_request', 'A field of the body has a wrong type or value.')
   end
   local name, model, gone = found(data, doc.model)
   if not model then return invalid(h, '404', 'model_not_found', 'The model does not exist.') end
   local told = notice(data.models[data.aliases[doc.model] or doc.model])
   if gone then return invalid(h, '404', 'model_retired', 'The model is no longer there.', told) end
-  if not model.doors[door] then
-    return invalid(h, '400', 'model_not_supported', 'The model cannot be called at this endpoint.')
-  end
   if not may_call(model, caller) then
     return refuse(h, '403', 'permission_error', 'model_not_allowed', 'You may not use this model.')
+  end
+  if not model.doors[door] then
+    return invalid(h, '400', 'model_not_supported', 'The model cannot be called at this endpoint.')
   end
   local named, held = name_counters(h, data, doc, #text, caller, name)
   keep_only(headers, kept)
   for header, key in pairs(named) do headers:replace(header, key) end
-  show_to_guards(h, data.guards, doc, caller.consumer, caller.member, name)
+  show_to_guards(h, data.guards, door, doc, caller.consumer, caller.member, name)
   local edits, asked = edits_of(door, text, doc, spans, members, data.decorators, caller.consumer, caller.member, name)
   local changed, place = edited(text, edits, members[doc].model)
   if #edits > 0 then buffer:setBytes(changed) end
@@ -120,7 +108,7 @@ local function run(h)
   metadata:set('aigw.state', 'asked',
     {model = doc.model, stream = doc.stream == true, usage = asked, held = held, door = door, told = told})
   headers:replace(':path', match(headers:get(':path'), '^[^?]*'))
-  headers:replace('x-aigw-edit', place)
+  headers:replace('x-aigw-edit', place .. (doc.stream == true and door ~= 'embeddings' and door ~= 'count' and ',s' or ''))
   headers:replace('x-aigw-asked', header_safe(doc.model))
   headers:replace('x-aigw-route', model.route)
   h:clearRouteCache()

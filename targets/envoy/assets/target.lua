@@ -2,16 +2,10 @@
 -- speaks another one than the client.
 local CAUSE = {['401'] = 'auth-error', ['402'] = 'quota-exceeded', ['403'] = 'auth-error', ['429'] = 'rate-limited',
   ['503'] = 'overloaded', ['529'] = 'overloaded'}
-local CODES = {insufficient_quota = 'quota-exceeded', context_length_exceeded = 'context-length',
-  content_filter = 'content-filter', content_policy_violation = 'content-filter'}
-local UPSTREAM = {'502', 'upstream_error', 'The provider failed.'}
-local SAYS = {
-  ['rate-limited'] = {'429', 'rate_limit_exceeded', 'The provider asks for fewer requests.', 'rate_limit_error'},
-  ['auth-error'] = {'502', 'upstream_auth', 'The provider refused its credential.'},
-  ['quota-exceeded'] = {'502', 'upstream_auth', 'The quota at the provider is spent.'},
-  ['timeout'] = {'504', 'upstream_timeout', 'The provider did not answer in time.'},
-  ['overloaded'] = UPSTREAM, ['server-error'] = UPSTREAM, ['connect-failure'] = UPSTREAM, ['bad-response'] = UPSTREAM,
-}
+-- Codes and types of errors that say more than a status.
+local CODES = {insufficient_quota = 'quota-exceeded', billing_error = 'quota-exceeded',
+  context_length_exceeded = 'context-length', content_filter = 'content-filter', content_policy_violation = 'content-filter',
+  authentication_error = 'auth-error', permission_error = 'auth-error'}
 
 local function unescape(text)
   return (text:gsub('%%(%x%x)', function(x) return char(tonumber(x, 16)) end))
@@ -40,7 +34,7 @@ end
 local function provider_headers(headers, data)
   keep_only(headers, function(name)
     return name:sub(1, 1) == ':' or name == 'content-type' or name == 'accept' or name == 'traceparent'
-      or data.same and (name == 'idempotency-key' or name:sub(1, 10) == 'anthropic-' and data.anthropic
+      or data.secrets[name] or data.passes and (name == 'idempotency-key' or name:sub(1, 10) == 'anthropic-' and data.anthropic
         or name:sub(1, 7) == 'openai-' and not data.anthropic)
   end)
   for name, value in pairs(data.defaults) do
@@ -55,24 +49,27 @@ local function request(h)
   -- After the wait for the body: what was fetched before a wait is dead after it.
   local headers, data = h:headers(), data_of(h)
   if answered(h, data, #text) then return end
-  local first, last = match(headers:get('x-aigw-edit') or '', '^(%d+),(%d+)$')
+  local first, last, stream = match(headers:get('x-aigw-edit') or '', '^(%d+),(%d+)(,?s?)$')
   local asked = unescape(headers:get('x-aigw-asked') or '')
-  local model, streams = data.model == '*' and asked or data.model, false
+  local model, streams = data.model == '*' and asked or data.model, stream == ',s'
   if data.parameters then
     text = with_parameters(text, model, data.parameters)
   else
     text = sub(text, 1, tonumber(first) - 1) .. quoted(model) .. sub(text, tonumber(last) + 1)
   end
   if not data.same then
-    local other, more = dialect.request(text, data.drop, data.embeds)
+    local other, code, field = dialect.request(text, data.drop, data.embeds)
     if not other then
-      return refuse(h, '400', 'invalid_request_error', 'unsupported_by_provider',
-        'The provider of this model cannot do: ' .. more, {['x-aigw-own'] = '1'})
+      local why = code == 'invalid_request' and 'This has no meaning: ' or 'The provider of this model cannot do: '
+      return refuse(h, '400', 'invalid_request_error', code, why .. field, {['x-aigw-own'] = '1'})
     end
-    text, streams = other, more
-    headers:replace('content-type', 'application/json')
+    text = other
   end
+  headers:replace('content-type', 'application/json')
   provider_headers(headers, data)
+  local sent = {}
+  for name in pairs(data.secrets) do sent[#sent + 1] = match(headers:get(name) or '', '(%S+)$') end
+  h:streamInfo():dynamicMetadata():set('aigw.target', 'asked', {stream = streams, sent = sent})
   if data.path then
     local before, after = data.path.before, streams and data.path.stream or data.path.after
     -- Gemini's names may be written with or without what stands before them in a path.
@@ -83,53 +80,54 @@ local function request(h)
 end
 envoy_on_request = guarded(request)
 
-local function put(h, text)
-  local size = h:body(true):setBytes(text)
-  h:headers():replace('content-length', tostring(size))
-end
-
 local function body_text(h)
   local body = h:body(true)
   return body:getBytes(0, body:length())
 end
 
--- Every dialect keeps what failed under `error`; Gemini has a list of them at times.
+-- {message, type, param, code} of a provider's error; what is no text is nil. Gemini has a list of them at times.
 local function error_of(text)
   local ok, doc = pcall(decode, text)
   if ok and is_array(doc) then doc = doc[1] end
-  return ok and is_object(doc) and is_object(doc.error) and doc.error or {}
+  local inner, found = ok and is_object(doc) and is_object(doc.error) and doc.error or {}, {}
+  for _, field in ipairs({'message', 'type', 'param', 'code'}) do
+    if type(inner[field]) == 'string' and inner[field] ~= '' then found[field] = inner[field] end
+  end
+  if dialect then dialect.error(found, inner) end
+  return found
 end
 
-local function cause_of(status, text)
-  local inner = error_of(text)
-  local found = CODES[inner.code] or CODES[inner.type]
-  if found then return found end
-  if dialect and dialect.cause(inner) then return dialect.cause(inner) end
-  if CAUSE[status] then return CAUSE[status] end
+local function cause_of(status, fault)
   local class = sub(status, 1, 1)
-  return class == '5' and 'server-error' or class == '3' and 'bad-response' or nil
+  return CODES[fault.code or ''] or CODES[fault.type or ''] or CAUSE[status]
+    or class == '5' and 'server-error' or (class == '2' or class == '3') and 'bad-response' or nil
 end
 
 local function failed(h, cause, anthropic)
-  local says = SAYS[cause]
   h:headers():replace('x-aigw-cause', cause)
-  if not says then return false end
-  h:headers():replace(':status', says[1])
-  h:headers():replace('content-type', 'application/json')
-  put(h, error_body(says[4] or 'api_error', says[2], says[3], says[1], anthropic))
-  return true
+  return tell(h, cause, anthropic)
 end
 
--- What a provider says about the client's own request, in the client's dialect.
-local function passed_on(inner, status, anthropic)
-  local function word(value, default) return type(value) == 'string' and value ~= '' and value or default end
-  local message = word(inner.message, 'The provider refused the request.')
-  if anthropic then
-    local kind = word(inner.type, TYPES[status] or 'invalid_request_error')
-    return encode({type = 'error', error = {type = kind, message = message}})
+-- What a provider says about the client's own request, in the client's dialect, without what it was sent of secrets.
+local function passed_on(fault, status, anthropic, sent)
+  local message = fault.message or 'The provider refused the request.'
+  for _, secret in ipairs(sent) do
+    local parts, from = {}, 1
+    local first, last = find(message, secret, from, true)
+    while first do
+      parts[#parts + 1] = sub(message, from, first - 1)
+      from = last + 1
+      first, last = find(message, secret, from, true)
+    end
+    message = concat(parts, '***') .. (from > 1 and '***' or '') .. sub(message, from)
   end
-  return encode({error = {message = message, param = word(inner.param, NULL),
-    type = word(inner.type, 'invalid_request_error'), code = word(inner.code, 'invalid_request')}})
+  local code = fault.code or 'invalid_request'
+  if anthropic then
+    local kind = NAMED[status] or fault.type or TYPES[status] or 'invalid_request_error'
+    return encode({type = 'error', error = {type = kind, message = message, code = code}})
+  end
+  return encode({error = {message = message, param = fault.param or NULL, type = fault.type or 'invalid_request_error',
+    code = code}})
 end
 
 local function response(h)
@@ -140,10 +138,11 @@ local function response(h)
     return name == ':status' or name == 'content-type' or name == 'content-length' or name == 'cache-control'
       or name == 'retry-after'
   end)
-  headers:replace('x-aigw-target', data.target)
+  headers:replace('x-aigw-target', own and '' or data.target)
   if own then return end
   if cause then return failed(h, cause, data.anthropic) end
-  if status == '200' and kind:find('text/event-stream', 1, true) then
+  local asked = (h:streamInfo():dynamicMetadata():get('aigw.target') or {}).asked or {sent = {}}
+  if status == '200' and asked.stream and kind:find('^text/event%-stream') then
     if not data.same then
       headers:remove('content-length')
       dialect.stream(h)
@@ -151,9 +150,9 @@ local function response(h)
     return
   end
   local text = body_text(h)
-  if sub(status, 1, 1) == '2' then
+  if status == '200' then
     local ok, doc, spans = pcall(decode, text)
-    if not ok or not is_object(doc) then return failed(h, 'bad-response', data.anthropic) end
+    if not ok or not is_object(doc) or asked.stream then return failed(h, 'bad-response', data.anthropic) end
     if not data.same then
       local fine, other = pcall(dialect.response, text, doc, spans, data.embeds)
       if fine then return put(h, other) end
@@ -163,14 +162,17 @@ local function response(h)
       headers:replace(':status', '400')
       headers:replace('content-type', 'application/json')
       headers:replace('x-aigw-cause', 'content-filter')
-      put(h, passed_on(other.refused, '400', data.anthropic))
+      put(h, passed_on(other.refused, '400', data.anthropic, asked.sent))
+    elseif not is_answer(data.door, doc) then
+      return failed(h, 'bad-response', data.anthropic)
     end
     return
   end
-  cause = cause_of(status, text)
+  local fault = error_of(text)
+  cause = cause_of(status, fault)
   if cause and failed(h, cause, data.anthropic) then return end
   headers = h:headers()
   headers:replace('content-type', 'application/json')
-  put(h, passed_on(error_of(text), status, data.anthropic))
+  put(h, passed_on(fault, status, data.anthropic, asked.sent))
 end
 envoy_on_response = guarded_reply(response)

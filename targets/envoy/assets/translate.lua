@@ -2,7 +2,23 @@
 local dialect = {}
 
 local function given(value) return value ~= nil and value ~= NULL end
-local function cannot(what) error({cannot = what}, 0) end
+
+-- Whether what cannot be carried is left out; no translation waits for anything, so that one is done before the next begins.
+local dropping = false
+local function cannot(what)
+  if not dropping then error({code = 'unsupported_by_provider', what = what}, 0) end
+end
+
+-- What has a place in the other dialect, but no meaning there or anywhere.
+local function must(fits, what)
+  if not fits then error({code = 'invalid_request', what = what}, 0) end
+end
+
+local function text_of(value, what)
+  must(type(value) == 'string', what)
+  return value
+end
+
 local function plain(word) return type(word) == 'string' and match(word, '^[%w_.-]+$') or '?' end
 
 local function fields(names)
@@ -11,32 +27,75 @@ local function fields(names)
   return set
 end
 
--- Refuse the first field that is not carried; `idle` are those that mean nothing at these values.
+-- Refuse the first field that is not carried; `idle` are those that mean nothing at these values, as JSON.
 local function carries(doc, carried, idle)
   for field, value in pairs(doc) do
-    local empty = type(value) == 'table' and next(value) == nil
-    if not carried[field] and given(value) and idle[field] ~= value and not (empty and idle[field] == 'empty')
-      and not (field == 'response_format' and is_object(value) and value.type == 'text') then
-      cannot(match(field, '^[%w_.-]+$') or 'an unknown field')
-    end
+    if not carried[field] and given(value) and encode(value) ~= idle[field] then cannot(plain(field)) end
   end
 end
 
--- A call's function, and its arguments as JSON text of an object.
+-- What ends an answer: a text or a list of them; nil where there is none.
+local function stops_of(doc)
+  if not given(doc.stop) or doc.stop == '' then return nil end
+  must(type(doc.stop) == 'string' or is_array(doc.stop), 'stop')
+  local stops = type(doc.stop) == 'string' and array({doc.stop}) or doc.stop
+  return #stops > 0 and stops or nil
+end
+
+-- The URL of an image; and its media type and data where they stand in it.
+local function image_of(part)
+  must(is_object(part.image_url), 'image_url')
+  local url = text_of(part.image_url.url, 'image_url.url')
+  local media, data = match(url, '^data:([%w/%-+._]+);base64,(.*)$')
+  return url, media, data
+end
+
+-- Each tool as (function, its schema as JSON text or nil); nothing where there are none.
+local function tools_of(doc, text, spans)
+  local found = {}
+  if not given(doc.tools) then return found end
+  must(is_array(doc.tools), 'tools')
+  for _, tool in ipairs(doc.tools) do
+    if is_object(tool) and tool.type == 'function' then
+      local inner = tool['function']
+      must(is_object(inner), 'tools.function')
+      if given(inner.strict) and inner.strict ~= false then cannot('tools.function.strict') end
+      local span = is_object(inner.parameters) and next(inner.parameters) ~= nil and spans[inner.parameters]
+      found[#found + 1] = {name = text_of(inner.name, 'tools.function.name'),
+        description = given(inner.description) and inner.description ~= '' and inner.description or nil,
+        schema = span and raw(sub(text, span[1], span[2])) or nil}
+    else
+      cannot('tools of another type')
+    end
+  end
+  return found
+end
+
+-- Which tool has to be called: one of the words `auto`, `none`, `required` and nil; or nil, and the name of a tool.
+local function choice_of(choice)
+  if is_object(choice) then
+    if choice.type ~= 'function' then return cannot('tool_choice.type ' .. plain(choice.type)) end
+    must(is_object(choice['function']), 'tool_choice.function')
+    return nil, text_of(choice['function'].name, 'tool_choice.function.name')
+  end
+  must(not given(choice) or choice == 'auto' or choice == 'none' or choice == 'required', 'tool_choice')
+  return given(choice) and choice or nil
+end
+
+-- A call, its id, its function's name, and its arguments as JSON text of an object; nothing where it is no such call.
 local function called(call)
   local inner = is_object(call) and call['function']
-  if not is_object(inner) then cannot('tool_calls of another type') end
-  local arguments = inner.arguments
-  if type(arguments) ~= 'string' or arguments == '' then arguments = '{}' end
+  if not is_object(inner) then return cannot('tool_calls of another type') end
+  local arguments = given(inner.arguments) and inner.arguments ~= '' and inner.arguments or '{}'
   local ok, doc = pcall(decode, arguments)
-  if not ok or not is_object(doc) then cannot('tool arguments that are no JSON object') end
-  return inner, arguments
+  must(type(arguments) == 'string' and ok and is_object(doc), 'tool arguments that are no JSON object')
+  return call, text_of(call.id, 'tool_calls.id'), text_of(inner.name, 'tool_calls.function.name'), arguments
 end
 
 local function calls_of(message)
   if given(message.function_call) then cannot('function_call') end
   if not given(message.tool_calls) then return {} end
-  if not is_array(message.tool_calls) then cannot('tool_calls') end
+  must(is_array(message.tool_calls), 'tool_calls')
   return message.tool_calls
 end
 
@@ -60,7 +119,7 @@ local function conversation(list, how)
       push('user', array({how.result(message)}))
     elseif role == 'assistant' then
       local parts = how.parts(message.content, true)
-      for _, call in ipairs(calls_of(message)) do parts[#parts + 1] = how.call(call) end
+      for _, call in ipairs(calls_of(message)) do parts[#parts + 1] = how.call(called(call)) end
       push(how.speaker, parts)
     elseif role == 'user' then
       push('user', how.parts(message.content))
@@ -71,12 +130,13 @@ local function conversation(list, how)
   return system, out
 end
 
--- translated(text, drop, embeds) -> the other dialect's body and whether it asks for a stream; or nil and what it cannot carry.
+-- translated(text, embeds) -> the other dialect's body; or nil, the code of a refusal, and what is wrong.
 local function request_by(translated)
   return function(text, drop, embeds)
-    local ok, result, streams = pcall(translated, text, drop, embeds)
-    if ok then return result, streams end
-    if type(result) == 'table' and result.cannot then return nil, result.cannot end
+    dropping = drop
+    local ok, result = pcall(translated, text, embeds)
+    if ok then return result end
+    if type(result) == 'table' and result.code then return nil, result.code, result.what end
     error(result, 0)
   end
 end

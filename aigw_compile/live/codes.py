@@ -1,0 +1,77 @@
+"""What there is to say about a side of a diff that is a Kong: codes with their pages, and the error that ends the reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class LiveError(Exception):
+    """A Kong cannot be read; the message says why, and what would be right. It quotes no token and no secret."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(f"{code} {message}" + (f" ({hint})" if hint else ""))
+        self.code = code
+
+
+CODES: Mapping[str, tuple[str, str, str]] = {
+    "AIG7101": (
+        "warning",
+        "a Kong is of another version than the profile",
+        "Defaults are those of the Kong's own version, where its tables are known, since that is what it makes of a "
+        "kong.yml. But the kong.yml was compiled for another version, or edition: choose its profile, with "
+        "`--target kong=PROFILE` or in aigw-compile.yaml.",
+    ),
+    "AIG7102": (
+        "warning",
+        "something without our tags acts on what is ours",
+        "A plugin, a credential or a group without the tags of this gateway hangs on an entity that has them: somebody "
+        "added it by hand, or another tool did. It is no part of the diff, because no spec asks for it, and a sync by "
+        "tags leaves it where it is. Look at each: a credential lets somebody in, and a plugin may change every call.",
+    ),
+    "AIG7103": (
+        "warning",
+        "the token of the Admin API goes over the network as plain text",
+        "KONG_ADMIN_TOKEN is sent with each request, and the address is http: and not of this machine. Use the https: "
+        "address of the Admin API (8444 by default); KONG_ADMIN_CA names a file with the authority that signed its "
+        "certificate.",
+    ),
+    "AIG7104": (
+        "warning",
+        "a plugin, or a field of it, is not in the tables",
+        "The tables of targets/kong/plugins know nothing of this plugin, or not of all its fields (openid-connect has "
+        "hundreds). Which of them are secret is not known, so they are masked. Nor are their defaults: a field that a "
+        "Kong shows and the spec does not ask for is not compared, and counted here. `deck gateway diff` knows them.",
+    ),
+    "AIG7110": (
+        "error",
+        "a Kong cannot be reached",
+        "The address of `kong:URL` is the Admin API's, such as kong:https://localhost:8444 (8001 for http), with a "
+        "workspace as its path, if any: kong:https://kong.internal:8444/team-a. Certificates are checked: KONG_ADMIN_CA "
+        "names a file with the authority that signed it, where this machine does not know that.",
+    ),
+    "AIG7111": (
+        "error",
+        "the Admin API refuses",
+        "It wants a token, or another one: KONG_ADMIN_TOKEN in the environment is sent as Kong-Admin-Token. Reading is "
+        "enough, of services, routes, plugins, consumers and their credentials, consumer groups, upstreams, vaults, "
+        "certificates and server names.",
+    ),
+    "AIG7112": (
+        "error",
+        "what answers is no Admin API of Kong",
+        "The answer is not what Kong's Admin API gives: an HTML page, a redirect, no JSON, or JSON of another shape. The "
+        "proxy's own ports (8000, 8443), Kong Manager (8002, 8445) and a sign-in page in front of it answer so.",
+    ),
+    "AIG7113": (
+        "error",
+        "the Admin API gives too much, or never ends",
+        "Reading stops at 10,000 pages, 64 MiB for one of them, 512 MiB or two minutes for all, and where a page comes "
+        "twice. `kong:URL?tags=managed-by-aigw-compile` reads only what has that tag, where a Kong holds much beside.",
+    ),
+    "AIG7114": (
+        "error",
+        "a file of Kong's cannot be read",
+        "A side of a diff may be a kong.yml, or what `deck gateway dump` writes: YAML or JSON, a mapping with "
+        "_format_version and lists of entities, each a mapping.",
+    ),
+}
