@@ -149,7 +149,7 @@ def choices(project: Project, asked: Sequence[TargetChoice] = ()) -> tuple[Targe
 def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = (), *, native: bool = False) -> Build:
     """Build a checked gateway for one target. `native` also asks the target's own binary, where there is one."""
     # The second phase has its imports here: `lint` stops before it, and starts faster without them.
-    from aigw_compile.delegate import split
+    from aigw_compile.delegate import clashes, split
     from aigw_compile.emitters import emitter
     from aigw_compile.plan import plan
     from aigw_compile.target import facts
@@ -158,7 +158,7 @@ def build(checked: Checked, choice: TargetChoice, accepts: Sequence[Accept] = ()
     assert checked.gateway is not None
     target = facts(choice.name, choice.profile, choice.options)
     decided = plan(checked.gateway, checked.source.data, target, accepts)
-    findings = [checked.source.locate(d) for d in decided.diagnostics()]
+    findings = [*map(checked.source.locate, (*decided.diagnostics(), *clashes(checked.gateway, decided)))]
     if failed(findings):
         return Build(target, decided, (), tuple(findings))
     made = [(part.target, emitter(part.target)(part.gateway, decided)) for part in split(checked.gateway, decided)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aigw_compile import ir
-from aigw_compile.diagnostic import Pointer
+from aigw_compile.diagnostic import Diagnostic, Pointer, Severity
 from aigw_compile.plan import Plan, handed
+from aigw_compile.rules.auth import is_loopback
 
 CREDENTIAL = ir.SecretRef("env", "AIGW_FRONT_CREDENTIAL", "", "", None, ())
 """What the gateway in front proves itself with: whoever has it can call as any consumer."""
@@ -20,11 +22,40 @@ STATUS = ir.Operations("127.0.0.1", 8007, ("spec", "observability", "operations"
 """Where a gateway in front shows its own state: the spec's port is that of the gateway behind it (Kong 3.9.3, status_listen)."""
 
 
+CODES: Mapping[str, tuple[str, str, str]] = {
+    "AIG6401": (
+        "error",
+        "a target and the one behind it would listen on one port",
+        "With `delegate` a target keeps the edge and hands its calls to another one, at `delegateUrl`. Where that is on the same "
+        "machine, its port must be no other's: not that of a listener, which the edge takes, and not that of "
+        "`observability`, which the one behind takes.",
+    ),
+}
+
+
 class Part(NamedTuple):
     """A gateway, and the target that it is built for."""
 
     target: str
     gateway: ir.Gateway
+
+
+def clashes(gateway: ir.Gateway, plan: Plan) -> Iterator[Diagnostic]:
+    """Yield the ports of a gateway that are taken by what stands behind it on the same machine."""
+    url = urlsplit(plan.facts.options.get("delegateUrl", ""))
+    if plan.facts.delegates is None or not (url.hostname == "localhost" or is_loopback(url.hostname or "")):
+        return
+    seen = gateway.observability
+    places = [(x.port, (*x.origin, "port")) for x in gateway.listeners]
+    places.append((seen.operations.port, (*seen.operations.origin, "port")))
+    if seen.prometheus:
+        places.append((seen.prometheus.port, (*seen.prometheus.origin, "port")))
+    for port, at in places:
+        if port == url.port:
+            message = f"{plan.facts.delegates.target} listens on port {port} of this machine too"
+            yield Diagnostic(
+                "AIG6401", Severity.ERROR, message, at, "another port here, or in delegateUrl of aigw-compile.yaml"
+            )
 
 
 def split(gateway: ir.Gateway, plan: Plan) -> tuple[Part, ...]:

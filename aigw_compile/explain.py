@@ -8,7 +8,7 @@ from functools import cache
 from textwrap import fill
 from typing import Any
 
-from aigw_compile import approvals, diff, importers, live, reading, resolve, validate, verify
+from aigw_compile import approvals, delegate, diff, importers, live, reading, resolve, validate, verify
 from aigw_compile import source as reader
 from aigw_compile.compiler import Build, Checked
 from aigw_compile.diagnostic import Json, Pointer, Span, named, nearest, value_at
@@ -36,7 +36,7 @@ def codes() -> Mapping[str, tuple[str, str, str]]:
     table: dict[str, tuple[str, str, str]] = {}
     for code, (severity, title, page) in reader.CODES.items():
         table[code] = (severity.name.lower(), title, page)
-    others = (reading, validate, resolve, diff, approvals, live, verify, importers)
+    others = (reading, validate, resolve, diff, approvals, live, verify, importers, delegate)
     for own in (*(room.CODES for room in others), PLAN_CODES):
         table.update(own)
     for rule in RULES:

@@ -95,8 +95,10 @@ def vaults_of_type(gateway: ir.Gateway, types: Sequence[str]) -> Iterator[Pointe
 
 
 def secrets_from(gateway: ir.Gateway, than: Mapping[str, Any]) -> Iterator[Pointer]:
-    """A secret of providers, listeners or stores (`of`) that comes from one of some `sources`."""
-    yield from (r.origin for r in edges.secrets_of(gateway, than["of"]) if r.source in than["sources"])
+    """A secret of providers, listeners or stores (`of`) that comes from one of some `sources`; `vault:aws` is a kind of vault."""
+    for ref in edges.secrets_of(gateway, than["of"]):
+        if {ref.source, f"vault:{ref.vault.type if ref.vault else ''}"} & {*than["sources"]}:
+            yield ref.origin
 
 
 def provider_secrets_from(gateway: ir.Gateway, sources: Sequence[str]) -> Iterator[Pointer]:
@@ -191,6 +193,14 @@ def tokens_at_two_doors(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
                 yield from (x.origin for x in ir.every(scope.policies, Limit) if fits.amounts(x, "tokens"))
 
 
+def guards_at_two_doors(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A guard that stands before a model with two doors."""
+    two = {m.origin for m in gateway.models if sending.speaks(m, "anthropic")}
+    for scope in ir.scopes(gateway):
+        if two and (scope.kind != "model" or scope.origin in two):
+            yield from (guard.origin for guard in ir.every(scope.policies, PromptGuard))
+
+
 def tokens_of_several_dialects(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A limit on tokens or cost for models, or one model, whose targets' providers speak several dialects."""
     for scope in ir.scopes(gateway):
@@ -273,6 +283,7 @@ SHAPES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         groups_of_nobody,
         groups_without_members,
         limits_that_do_not_fit,
+        guards_at_two_doors,
         limits_at_two_doors,
         limits_in_two_limiters,
         tokens_at_two_doors,

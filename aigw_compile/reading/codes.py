@@ -61,4 +61,16 @@ CODES: Final[Mapping[str, tuple[str, str, str]]] = {
         "A symbolic link to a folder outside the project is not followed, so that a pull request cannot make the compiler "
         "read files of the machine that it runs on. If specs stand there, copy them; if not, name the link in `exclude`.",
     ),
+    "AIG0110": (
+        "warning",
+        "an option that has no effect",
+        "`delegateUrl` says where a target finds the one that it hands its calls to; without `delegate` it hands on none.",
+    ),
+    "AIG0111": (
+        "warning",
+        "calls are handed on in clear over a network",
+        "Between a target that keeps the edge and the one behind it go prompts, answers, and the credential with which anybody "
+        "could call as any consumer. Over plain HTTP whoever is on the way reads them. Run both on one machine, or give "
+        "`delegateUrl` an https address, at which something ends TLS before the one behind.",
+    ),
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from aigw_compile.diagnostic import Diagnostic, Json, Severity, failed, nearest
@@ -12,6 +13,8 @@ from aigw_compile.reading.gather import Files, at_start
 from aigw_compile.reading.jail import Outside, follow, unfit
 from aigw_compile.source import Source, load, parse
 from aigw_compile.validate import validate_project
+
+_THIS_MACHINE = re.compile(r"http://(localhost|127\.[0-9.]+|\[::1\])(:[0-9]+)?(/.*)?")
 
 
 class ProjectFile(NamedTuple):
@@ -105,3 +108,19 @@ def _unknown_names(data: Json) -> Iterator[Diagnostic]:
                 hint = (f'did you mean "{likely}"? ' if likely else "") + right
                 message = f"this is no {key} of {name}" if option.form else f'{name} has no {key} "{value}"'
                 yield Diagnostic("AIG0105", Severity.ERROR, message, at, hint)
+        yield from _handed_on(name, entry, facts.raw.get("delegates", {}))
+
+
+def _handed_on(name: str, entry: Mapping[str, Json], others: Collection[str]) -> Iterator[Diagnostic]:
+    """Yield what is odd about where a target hands its calls to; a URL that is none has been told already."""
+    if "delegateUrl" not in entry:
+        return
+    at, url = ("targets", name, "delegateUrl"), str(entry["delegateUrl"])
+    if entry.get("delegate") not in others:
+        hint = f"add `delegate: {', '.join(others)}`" if others else ""
+        yield Diagnostic("AIG0110", Severity.WARNING, "this has no effect without `delegate`", at, hint)
+        return
+    if url.startswith("http:") and not _THIS_MACHINE.fullmatch(url):
+        hint = "an https address, or one of this machine"
+        message = "prompts, answers and the credential between the two would cross the network in clear"
+        yield Diagnostic("AIG0111", Severity.WARNING, message, at, hint)

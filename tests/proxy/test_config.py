@@ -34,7 +34,20 @@ def test_what_the_compiler_writes_is_read() -> None:
             assert load(text_of(document).encode()).gateway == one.name
 
 
+FRONT = {
+    "credential": {"secret": {"env": "FRONT"}, "place": "the front"},
+    "header": "proxy-authorization",
+    "prefix": "Bearer ",
+    "addressHeader": "x-real-ip",
+}
+
 BAD: list[tuple[str, Any, str]] = [
+    ("front", {}, "front.credential: is missing"),
+    ("front", {**FRONT, "credential": "abc"}, "front.credential: an object"),
+    ("front", {**FRONT, "consumerHeader": ""}, "front.consumerHeader: is empty"),
+    ("front", {**FRONT, "peer": "10.0.0.0/8"}, "front.peer: unknown field"),
+    ("front", {**FRONT, "consumerHeader": "x-consumer"}, "auth: the front says who calls"),
+    ("front", {**FRONT, "credential": {"secret": {"vault": "v", "key": "k"}, "place": "the front"}}, "the front: there is no vault"),
     ("auth", {"anonymous": False}, "auth.anonymous: "),
     ("auth", {}, "auth: exactly one of apiKey, jwt and basic together"),
     ("auth", {"anonymous": True, "apiKey": {"headers": ["x"]}}, "auth: exactly one of"),
