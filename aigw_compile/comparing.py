@@ -308,7 +308,11 @@ def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against:
 
 
 def findings(built: Built) -> Iterator[Diagnostic]:
-    """Yield a warning where an output changed although the spec did not."""
+    """Yield a warning where an output changed although the spec did not, and where nobody has said what a change means."""
+    for change in built.diff.changes:
+        if "unclassified" in change.classes:
+            message = f"{built.diff.gateway}: {change.place} changed, and no class of change is declared for it"
+            yield Diagnostic("AIG7002", Severity.WARNING, message, (), "look at it yourself: the diff cannot judge it")
     if built.diff.changes:
         return
     for name, found in built.diff.targets.items():
