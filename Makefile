@@ -30,6 +30,7 @@ schema: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench/cold.py
+	$(BIN)/python -m tests.bench.envoy
 
 clean:
 	rm -rf $(VENV) build

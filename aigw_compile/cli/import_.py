@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -49,8 +50,8 @@ def command(
         raise click.ClickException(f"{out} is there already; nothing was written (--force overwrites it)")
     imported, findings = _read(kind, file, name)
     with contextlib.redirect_stdout(sys.stderr):
-        # Another folder than the file's: lines of a file that holds keys are not shown.
-        code = show(findings, Path("/nowhere"), format_, reports, strict=strict)
+        # Not the file's folder: lines of a file that holds keys are not shown.
+        code = show(findings, Path(os.devnull), format_, reports, strict=strict)
     if imported is None or imported.spec is None or failed(findings):
         sys.exit(1)
     text = text_of(imported.spec, imported.comments)

@@ -33,7 +33,7 @@ class Record:
         self.source = source
         self.read: set[Pointer] = set()
         self.told: dict[Pointer, None] = {}
-        self._found: list[Diagnostic] = []
+        self._found: dict[Diagnostic, None] = {}
         self._alike: dict[tuple[str, str, str], list[Pointer]] = {}
 
     def tell(self, code: str, message: str, at: Pointer, hint: str = "", also: Iterable[Pointer] = ()) -> None:
@@ -42,14 +42,12 @@ class Record:
         self.told.update(dict.fromkeys([at, *others]))
         related = tuple(Related("with this", place) for place in others[:MOST_ALIKE])
         found = Diagnostic(code, _SEVERITIES[CODES[code][0]], message, at, hint, related)
-        if found not in self._found:
-            self._found.append(found)
+        self._found[found] = None
 
     def note(self, code: str, message: str, at: Pointer, hint: str = "") -> None:
         """Say something about a place that was read: what is below it is not told by this."""
         found = Diagnostic(code, _SEVERITIES[CODES[code][0]], message, at, hint)
-        if found not in self._found:
-            self._found.append(found)
+        self._found[found] = None
 
     def alike(self, code: str, message: str, at: Pointer, hint: str = "") -> None:
         """Say the same of many places at once, in one finding."""
@@ -256,7 +254,7 @@ class Node:
             return
         at = self.place(key)
         if any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in values):
-            self.record.read.update(_leaves(at, value))
+            self.record.read.update(leaves(at, value))
         else:
             self.record.alike(code, why or f"`{key}` has no place in the spec", at)
 
@@ -279,10 +277,10 @@ SECRET_HINT = (
 )
 
 
-def _leaves(at: Pointer, value: Json) -> Iterator[Pointer]:
+def leaves(at: Pointer, value: Json) -> Iterator[Pointer]:
     yield at
     for step, inner in _inner(at, value):
-        yield from _leaves(step, inner)
+        yield from leaves(step, inner)
 
 
 def root(source: Source) -> Node:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.document import Document, lines_of
@@ -14,7 +14,8 @@ WIDEST = 100
 
 def text_of(spec: Json, comments: Mapping[Pointer, str]) -> str:
     """Return the text: small things on one line, a comment above what it is about."""
-    return "".join(f"{line}\n" for line in _lines(spec, (), "", comments))
+    above = frozenset(at[:depth] for at in comments for depth in range(len(at)))
+    return "".join(f"{line}\n" for line in _lines(spec, (), "", comments, above))
 
 
 _AMOUNT = re.compile(r"[0-9]+(ms|s|m|h|Ki|Mi|Gi)")
@@ -46,7 +47,10 @@ def _short(value: Json) -> str | None:
     return None if isinstance(value, str) and "\n" in value else _scalar(value)
 
 
-def _lines(value: Json, at: Pointer, pad: str, comments: Mapping[Pointer, str]) -> Iterator[str]:
+def _lines(
+    value: Json, at: Pointer, pad: str, comments: Mapping[Pointer, str], above: Collection[Pointer]
+) -> Iterator[str]:
+    """The lines of a value; `above`: places with a comment somewhere below them."""
     items: list[tuple[str | int, str, Json]] = []
     if isinstance(value, dict):
         items = [(key, f"{_key(key)}:", inner) for key, inner in value.items()]
@@ -59,19 +63,18 @@ def _lines(value: Json, at: Pointer, pad: str, comments: Mapping[Pointer, str]) 
         short = _short(inner)
         nested = isinstance(inner, (dict, list)) and bool(inner)
         small = short is not None and len(pad) + len(lead) + len(short) < WIDEST and (at or step == "metadata")
-        below = any(other[: len(place)] == place and other != place for other in comments)
-        if not nested or (small and not below):
+        if not nested or (small and place not in above):
             written = short if short is not None else _block(inner, pad)
             yield f"{pad}{lead} {written}"
         elif lead == "-":
-            lines = [*_lines(inner, place, f"{pad}  ", comments)]
+            lines = [*_lines(inner, place, f"{pad}  ", comments, above)]
             first = next(i for i, line in enumerate(lines) if not line.lstrip().startswith("#"))
             yield from lines[:first]
             yield f"{pad}- {lines[first][len(pad) + 2 :]}"
             yield from lines[first + 1 :]
         else:
             yield f"{pad}{lead}"
-            yield from _lines(inner, place, f"{pad}  ", comments)
+            yield from _lines(inner, place, f"{pad}  ", comments, above)
 
 
 def _block(value: Json, pad: str) -> str:

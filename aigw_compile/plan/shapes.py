@@ -95,8 +95,10 @@ def vaults_of_type(gateway: ir.Gateway, types: Sequence[str]) -> Iterator[Pointe
 
 
 def secrets_from(gateway: ir.Gateway, than: Mapping[str, Any]) -> Iterator[Pointer]:
-    """A secret of providers, listeners or stores (`of`) that comes from one of some `sources`."""
-    yield from (r.origin for r in edges.secrets_of(gateway, than["of"]) if r.source in than["sources"])
+    """A secret of providers, listeners or stores (`of`) that comes from one of some `sources`; `vault:aws` is a kind of vault."""
+    for ref in edges.secrets_of(gateway, than["of"]):
+        if {ref.source, f"vault:{ref.vault.type if ref.vault else ''}"} & {*than["sources"]}:
+            yield ref.origin
 
 
 def provider_secrets_from(gateway: ir.Gateway, sources: Sequence[str]) -> Iterator[Pointer]:

@@ -57,18 +57,12 @@ def _record(field: Field, value: Any, release: Release, path: Pointer) -> Iterat
             for fault in check(one, inner, release, (*path, name)):
                 sound = False
                 yield fault
-    for name in _needed(field):
+    for name in field.needed:
         if value.get(name) is None:
             sound = False
             yield Fault((*path, name), f"`{name}` is missing", f"{title(release)} cannot do without it")
     if field.rules and sound:
         yield from rules.broken(field, value, release, path)
-
-
-def _needed(field: Field) -> Iterator[str]:
-    for name, inner in field.fields.items():
-        if inner.required and inner.default is None:
-            yield name
 
 
 def _unknown(field: Field, name: str, release: Release, path: Pointer) -> Fault:
@@ -103,8 +97,10 @@ def _string(field: Field, value: Any, release: Release, path: Pointer) -> Iterat
             )
         return
     low, high = field.length
-    if not low <= len(value) <= (high or len(value)) or (high and len(value.encode("utf-8", "replace")) > high):
+    size = len(value)
+    if high and not value.isascii():
         size = len(value.encode("utf-8", "replace"))
+    if size < low or (high and size > high):
         yield Fault(
             path, f"a text of {size} bytes is {'too long' if size >= low else 'too short'}", _sizes(field, "bytes")
         )

@@ -11,6 +11,7 @@ NAMES: Mapping[str, str] = {
     "url": "URL",
     "host": "host",
     "wildcard_host": "host",
+    "sni": "name of a server",
     "header": "name of a header",
     "path": "path",
     "router_path": "path of a route",
@@ -18,6 +19,7 @@ NAMES: Mapping[str, str] = {
     "utf8_name": "name",
     "tag": "tag",
     "target": "address",
+    "lua": "Lua",
 }
 
 _HEADER = re.compile(r"[A-Za-z0-9_-]+")
@@ -80,6 +82,7 @@ _FORMS: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "url": (_url, "a scheme and a host, as in https://example.com/path"),
     "host": (_host, "a host name or an IP address, without scheme and port"),
     "wildcard_host": (_wildcard, "a host name; its first or last label may be `*`"),
+    "sni": (lambda text: _host(text) and not _address(text), "a host name, and no IP address"),
     "header": (lambda text: bool(_HEADER.fullmatch(text)), "letters, digits, `-` and `_`"),
     "path": (lambda text: bool(_PATH.fullmatch(text)) and "//" not in text, "it begins with `/` and has no `//`"),
     "router_path": (
@@ -89,5 +92,6 @@ _FORMS: Mapping[str, tuple[Callable[[str], bool], str]] = {
     "cidr": (_cidr, "as in 10.0.0.1 or 10.0.0.0/8"),
     "utf8_name": (lambda text: bool(_NAME.fullmatch(text)), "letters, digits, `.`, `-`, `_` and `~`"),
     "tag": (lambda text: not re.search(r"[,/\x00-\x1f\x7f]", text), "printable characters but `,` and `/`"),
+    "lua": (lambda _: True, ""),  # Kong compiles it; nobody here does
     "target": (_target, "a host or an IP address, and a port, as in 10.0.0.1:80"),
 }

@@ -128,6 +128,7 @@ def _field(raw: Any, release: Release) -> Field:
         _field(said["keys"], release) if "keys" in said else None,
         inner,
         elsewhere,
+        tuple(name for name, one in inner.items() if one.required and one.default is None),
         tuple(_rules(said.get("rules", ()), release)),
         bool(said.get("partial")),
     )

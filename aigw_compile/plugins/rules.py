@@ -31,7 +31,9 @@ def _get(field: Field, value: Any, name: str) -> Any:
             return given
         if given is None:
             given = inner.default
-            if given is None and inner.type == "record" and not inner.optional:
+            if given is None and inner.type == "record":
+                if inner.optional:
+                    return None
                 given = {}
         field, value = inner, given
     return value
@@ -139,8 +141,8 @@ def _forbids(field: Field, record: Mapping[str, Any], rule: Rule) -> Found:
 def _then(field: Field, record: Mapping[str, Any], rule: Rule) -> Found:
     for name, wanted in rule.values.items():
         value = _get(field, record, name)
-        if value is not None and not _is(value, wanted):
-            yield _path(name), f"`{name}` is {_word(value)}", _told({name: wanted})
+        if not _is(value, wanted) and (value is not None or not isinstance(wanted, (list, dict))):
+            yield _path(name), f"`{name}` is {'not set' if value is None else _word(value)}", _told({name: wanted})
 
 
 def _path(name: str) -> Pointer:

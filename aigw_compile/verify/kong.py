@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,8 @@ from aigw_compile.verify.origins import Wrong
 REFERENCE = "{vault://"
 DECK = "${{"
 """Where decK puts in what its environment holds (decK's documentation, "Using environment variables")."""
+TEMPLATE = "$("
+_MARKED = re.compile("|".join(map(re.escape, (REFERENCE, DECK, TEMPLATE)))).search
 FETCHED = "secrets.json"
 """Kong does not read it: it says which secrets are put into other files."""
 _SCOPES = {"services": "service", "routes": "route", "consumers": "consumer", "consumer_groups": "consumer_group"}
@@ -48,32 +51,33 @@ class Entity(NamedTuple):
 def faults(documents: Sequence[Document], release: Release, spec: Json) -> Iterator[Wrong]:
     """Yield everything in the documents that Kong would refuse, or take for something else than it is."""
     read = [document for document in documents if document.filename != FETCHED]
+    odd = [(document, path, text) for document in read for path, text in _odd(document.body)]
+    templates = any(TEMPLATE in text for _, _, text in odd)
     entities = [e for document in read for e in _entities(document)]
-    own = {e.fields.get("prefix") for e in entities if e.kind == "vaults"}
-    prefixes = {*plugins.vault_kinds(release), *(p for p in own if isinstance(p, str))}
-    references = [*_written(read, spec)]
+    references = [*_written(odd, spec)]
     yield from references
     for entity in entities:
-        for wrong in _faults(entity, release, prefixes):
+        for wrong in _faults(entity, release, templates):
             if not references or REFERENCE not in str(value_at(wrong.path, entity.document.body)):
                 yield wrong
-    yield from _filled_in(read)
+    if not references:
+        yield from _unknown_vaults(odd, entities, release)
+    yield from _filled_in(odd)
 
 
-def _faults(entity: Entity, release: Release, prefixes: set[str]) -> Iterator[Wrong]:
+def _faults(entity: Entity, release: Release, templates: bool) -> Iterator[Wrong]:
     if entity.shown:
         for fault in plugins.check_entity(entity.kind, entity.fields, release):
             yield _wrong(entity, fault, release, ())
-    yield from _unknown_vaults(entity, release, prefixes)
     if entity.kind == "plugins":
-        yield from _plugin(entity, release)
+        yield from _plugin(entity, release, templates)
 
 
-def _plugin(entity: Entity, release: Release) -> Iterator[Wrong]:
+def _plugin(entity: Entity, release: Release, templates: bool) -> Iterator[Wrong]:
     name, config = str(entity.fields.get("name")), entity.fields.get("config", {})
     for fault in plugins.check(name, config, release, entity.scopes):
         yield _wrong(entity, fault, release, ("config",))
-    for path, text in plugins.templates(name, config, release):
+    for path, text in plugins.templates(name, config, release) if templates else ():
         fault = plugins.Fault(path, f"Kong would run `{text}` as a template", "a text without `$(`")
         yield _wrong(entity, fault, release, ("config",))._replace(code="AIG6302")
 
@@ -85,45 +89,51 @@ def _wrong(entity: Entity, fault: plugins.Fault, release: Release, below: Pointe
     return Wrong("AIG6301", entity.document, (*entity.path, *below, *fault.path), where, fault.message, fault.right)
 
 
-def _unknown_vaults(entity: Entity, release: Release, prefixes: set[str]) -> Iterator[Wrong]:
+Odd = tuple[Document, Pointer, str]
+
+
+def _unknown_vaults(odd: Sequence[Odd], entities: Sequence[Entity], release: Release) -> Iterator[Wrong]:
     """Kong itself takes any prefix; at run time an unknown one is an empty text and a line in its log."""
-    below = {*_BELOW.get(entity.kind, ())}
-    for path, text in _texts({k: v for k, v in entity.fields.items() if k not in below}):
+    own = {e.fields.get("prefix") for e in entities if e.kind == "vaults"}
+    prefixes = {*plugins.vault_kinds(release), *(p for p in own if isinstance(p, str))}
+    for document, path, text in odd:
         if text.startswith(REFERENCE) and (prefix := text[len(REFERENCE) :].partition("/")[0]) not in prefixes:
             message = f"no vault has the prefix `{prefix}`: Kong would send an empty text"
-            fault = plugins.Fault(path, message, f"one of {', '.join(sorted(prefixes))}")
-            yield _wrong(entity, fault, release, ())
+            where = f"{plugins.title(release)}, {document.filename}"
+            yield Wrong("AIG6301", document, path, where, message, f"one of {', '.join(sorted(prefixes))}")
 
 
-def _written(documents: Sequence[Document], spec: Json) -> Iterator[Wrong]:
+def _written(odd: Sequence[Odd], spec: Json) -> Iterator[Wrong]:
     """A text of the spec that is a reference of Kong's would be resolved, and the secret sent to somebody."""
-    for place, text in _texts(spec):
+    for place, text in _odd(spec):
         if REFERENCE not in text:
             continue
-        for document in documents:
-            path = next((path for path, shown in _texts(document.body) if text in shown), None)
-            if path is not None:
-                message = "Kong would take this text for a reference to a vault"
-                right = "a SecretRef where it is a secret, else another text"
-                yield Wrong("AIG6302", document, path, document.filename, message, right, place)
-                break
+        found = next(((document, path) for document, path, shown in odd if text in shown), None)
+        if found:
+            message = "Kong would take this text for a reference to a vault"
+            right = "a SecretRef where it is a secret, else another text"
+            yield Wrong("AIG6302", *found, found[0].filename, message, right, place)
 
 
-def _filled_in(documents: Sequence[Document]) -> Iterator[Wrong]:
-    for document in documents:
-        if isinstance(document.body, dict) and "_format_version" in document.body:
-            for path, text in _texts(document.body):
-                if DECK in text:
-                    message = f"decK would put a value of its environment in place of `{DECK} ... }}}}`"
-                    yield Wrong("AIG6302", document, path, document.filename, message, f"a text without `{DECK}`")
+def _filled_in(odd: Sequence[Odd]) -> Iterator[Wrong]:
+    for document, path, text in odd:
+        if DECK in text and isinstance(document.body, dict) and "_format_version" in document.body:
+            message = f"decK would put a value of its environment in place of `{DECK} ... }}}}`"
+            yield Wrong("AIG6302", document, path, document.filename, message, f"a text without `{DECK}`")
 
 
-def _texts(value: Any, path: Pointer = ()) -> Iterator[tuple[Pointer, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, (dict, list)):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _texts(inner, (*path, key))
+def _odd(value: Any) -> Iterator[tuple[Pointer, str]]:
+    """Yield every text that Kong or decK could take for more than a text."""
+    held: list[tuple[Pointer, Any]] = [((), value)]
+    while held:
+        path, inside = held.pop()
+        items = inside.items() if isinstance(inside, dict) else enumerate(inside) if isinstance(inside, list) else ()
+        for key, inner in items:
+            if isinstance(inner, str):
+                if _MARKED(inner):
+                    yield (*path, key), inner
+            elif inner.__class__ is not int and inner is not None:
+                held.append(((*path, key), inner))
 
 
 def _entities(document: Document) -> Iterator[Entity]:

@@ -78,17 +78,24 @@ def _free(port: int) -> bool:
 @contextmanager
 def running(folder: Path, admin: int, *options: str) -> Iterator[Path]:
     """Run Envoy in a folder until the block ends; yield the file with its log."""
+    with process(folder, admin, *options):
+        yield folder / "envoy.log"
+
+
+@contextmanager
+def process(folder: Path, admin: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run Envoy in a folder until the block ends; yield the process, which takes requests."""
     log = folder / "envoy.log"
     command = [binary(), "-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "-l", "warning", *options]
     command += ["--file-flush-interval-msec", "50"]  # the access log, soon enough for a test
     with log.open("w") as out:
-        process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
+        envoy = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)
         try:
-            _wait(process, admin, log)
-            yield log
+            _wait(envoy, admin, log)
+            yield envoy
         finally:
-            process.kill()
-            process.wait(10)
+            envoy.kill()
+            envoy.wait(10)
 
 
 def _wait(process: subprocess.Popen[bytes], admin: int, log: Path) -> None:

@@ -7,8 +7,9 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from aigw_compile.plugins.types import Field
@@ -188,3 +189,64 @@ def unlike_text(field: Field, text: str, minor: int) -> Iterator[str]:
             yield f"{word} {own}"
     if minor >= 14 and (of or field).reference is not (" REF" in text):
         yield f"reference {field.reference}"
+
+
+def _asked(body: Any, folder: Path) -> Any:
+    """What Kong's own code says of a file: whether it is sound, with its errors or its entities; None where it stumbles."""
+    luajit, shared = shutil.which("luajit"), support.shared()
+    assert luajit
+    assert shared
+    (folder / "kong.yml").write_text(json.dumps(body), "utf-8")
+    command = [luajit, str(shared / "tools/kongcheck/kongcheck.lua"), "--json", "--dump", str(folder / "kong.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout, done.stderr
+    answer = json.loads(done.stdout)
+    return None if any(e.startswith("kong crashed") for e in answer.get("errors", ())) else answer
+
+
+def _file(name: str, configs: Sequence[Any]) -> Any:
+    """A file with one route for each configuration of a plugin."""
+    routes = [
+        {"name": f"r{i}", "paths": [f"/{i}"], "plugins": [{"name": name, "instance_name": f"p{i}", "config": config}]}
+        for i, config in enumerate(configs)
+    ]
+    return {"_format_version": "3.0", "services": [{"name": "s", "host": "localhost", "routes": routes}]}
+
+
+def refused(name: str, configs: Sequence[Any], folder: Path) -> dict[int, list[str]]:
+    """The configurations of a plugin, by position, in which Kong finds something wrong.
+
+    Kong's own code stumbles where a rule of a plugin's own and one of its schema are broken at once (3.9.3, set_field).
+    """
+    answer = _asked(_file(name, configs), folder)
+    if answer is None and len(configs) == 1:
+        return {0: ["Kong stumbled"]}
+    if answer is None:
+        half = len(configs) // 2
+        first, second = (refused(name, part, folder) for part in (configs[:half], configs[half:]))
+        return first | {half + i: errors for i, errors in second.items()}
+    found: dict[int, list[str]] = {}
+    for error in answer.get("errors", ()):
+        m = re.match(r"services\[1\]\.routes\[(\d+)\]", error)
+        assert m, error
+        found.setdefault(int(m[1]) - 1, []).append(error)
+    return found
+
+
+def filled(name: str, configs: Sequence[Any], folder: Path) -> list[Any]:
+    """The configurations of a plugin as Kong keeps them."""
+    entities = _asked(_file(name, configs), folder)["entities"].get("plugins", {})
+    return [_without_nulls(p["config"]) for p in sorted(entities.values(), key=lambda p: int(p["instance_name"][1:]))]
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return [_without_nulls(v) for v in value] if isinstance(value, list) else value
+
+
+def same(value: Any) -> Any:
+    """Lua does not tell an empty list from an empty mapping."""
+    if isinstance(value, dict):
+        return {k: same(v) for k, v in value.items()}
+    return value if not isinstance(value, list) else [same(v) for v in value] or {}

@@ -176,6 +176,17 @@ def test_every_door_has_its_route() -> None:
     assert {(method, path) for method, path in behind.DOORS.values()} == {(d.method, p) for p, d in DOORS.items()}
 
 
+@pytest.mark.parametrize(("choice", "vault", "told"), [(OSS, "aws", True), (NEWEST, "aws", False), (OSS, "env", False)])
+def test_a_certificate_in_a_vault_that_kong_does_not_read(choice: TargetChoice, vault: str, told: bool) -> None:
+    settings = {"aws": "region: eu-west-1", "env": "prefix: X_"}[vault]
+    ref = "{vault: v, key: tls}"
+    listener = f"{{name: l, address: 127.0.0.1, port: 8443, tls: {{certificate: {ref}, key: {ref}}}}}"
+    text = DESK.replace("{name: l, address: 127.0.0.1, port: 8080, basePath: /ai, maxBodySize: 4Ki}", listener)
+    text += f"  vaults: [{{name: v, type: {vault}, {vault}: {{{settings}}}}}]\n"
+    places = [x.place for x in built(text, choice).plan.losses if x.feature.path == "listeners.tls"]
+    assert any("certificate" in place for place in places) == told
+
+
 def test_texts_that_kong_would_read_are_the_proxys() -> None:
     """A prompt may look like a template or a reference of Kong: Kong does not see it."""
     text = DESK.replace("content: Be kind.", 'content: "Say {vault://env/key}, ${{ env }} and $(headers.x)."')
@@ -544,6 +555,11 @@ def test_serve_takes_the_output_folder(tmp_path: Path) -> None:
         [*command, "build", "--check"], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
     assert stale.returncode == 0, stale.stdout + stale.stderr
+    subprocess.run([*command, "secrets", "--placeholders", str(folder)], env=env, check=True, capture_output=True)
+    live = [*command, "diff", str(folder / "kong.rendered.yml"), "."]
+    same = subprocess.run(live, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert "0 differences" in same.stdout, same.stdout + same.stderr
+    assert "placeholder-" not in same.stdout
     serve = [*command, "serve", str(folder), "--mock-providers", "--port", "0"]
     with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True, env=env) as process:
         assert process.stdout

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aigw_compile import compiler, plugins, target
 from aigw_compile.diagnostic import Diagnostic, Pointer, failed, value_at
 from aigw_compile.document import text_of
-from aigw_compile.plugins import reader
+from aigw_compile.plugins import checking, filling, reader
 from aigw_compile.plugins.types import ABSENT, Field
 from aigw_compile.project import TargetChoice
 from aigw_compile.verify import judged
 from tests import support
-from tests.targets import kong_published, kong_specs
+from tests.targets import kong_drawn, kong_published, kong_specs
 
 OPENAI = {"route_type": "llm/v1/chat", "model": {"provider": "openai", "name": "m"}}
 
@@ -305,3 +311,72 @@ def test_a_value_of_the_spec_is_told_at_its_place(monkeypatch: pytest.MonkeyPatc
         found = findings(written("CONTENT", "say less"), profile, name)
         assert {(d.code, d.place) for d in found} == {("AIG6301", "policies.promptDecorator.prepend[0].content")}
         assert "plugin `ai-prompt-decorator`, field `prompts.prepend[0].content`" in found[0].message
+
+
+# --- drawn configurations, judged by our tables and by others
+
+
+def strict(schema: Any) -> Any:
+    """A published schema that refuses unknown fields, as Kong does."""
+    if isinstance(schema, dict):
+        made = {key: strict(inner) for key, inner in schema.items()}
+        if isinstance(schema.get("properties"), dict):
+            made.setdefault("additionalProperties", False)
+        return made
+    return [strict(inner) for inner in schema] if isinstance(schema, list) else schema
+
+
+@cache
+def published(name: str, version: str) -> tuple[Field, Any]:
+    """A plugin's field without its rules, and its published schema."""
+    field = config_of(name, f"enterprise-{version}")
+    assert field
+    schema = kong_published.schemas(version)[name.replace("-", "")]["config"]
+    return kong_drawn.without_rules(field), jsonschema_rs.validator_for(schema if field.partial else strict(schema))
+
+
+PUBLISHED = [
+    (name, version)
+    for version in ("3.9", "3.15")
+    if support.shared()
+    for name in NAMES
+    if name.replace("-", "") in kong_published.schemas(version)
+]
+
+
+@pytest.mark.parametrize(("name", "version"), PUBLISHED)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_tables_and_published_schemas_judge_alike(name: str, version: str, seed: int) -> None:
+    """Of a drawn configuration and of one with a slip. The published schemas know no rules over several fields."""
+    field, validator = published(name, version)
+    release = target.release(f"enterprise-{version}")
+    rnd = random.Random(seed)
+    config = filling.filled(field, kong_drawn.drawn(field, rnd, 0.2))
+    assert [*checking.check(field, config, release)] == []
+    assert [f"{e.instance_path}: {e.message}" for e in validator.iter_errors(config)] == []
+    kind, path, wrong = kong_drawn.slipped(field, config, rnd)
+    assert not validator.is_valid(wrong), (kind, path)
+    faults = [*checking.check(field, wrong, release)]
+    assert [f for f in faults if f.path[: len(path)] == path], (kind, path, faults)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tables_and_kongs_own_code_judge_alike(name: str, tmp_path: Path) -> None:
+    """Of the open-source edition: rules over several fields, forms of texts, and every default that is filled in."""
+    if kong_published.lua(name) is None:
+        pytest.skip("needs luajit, the shared folder, and KONG_SRC with Kong 3.9.3's source; or is of Enterprise")
+    field, release = config_of(name, "oss-3.9"), target.release("oss-3.9")
+    assert field
+    configs = []
+    for seed in range(40):
+        rnd = random.Random(f"{name} {seed}")
+        config = kong_drawn.drawn(field, rnd, rnd.choice((0.1, 0.3, 0.6)))
+        configs.append(config if seed % 3 else kong_drawn.slipped(field, config, rnd, records=False)[2])
+    refused = kong_published.refused(name, configs, tmp_path)
+    mine = {i for i, config in enumerate(configs) if [*plugins.check(name, config, release)]}
+    unlike = [(i, configs[i], refused.get(i), faults(name, configs[i], "oss-3.9")) for i in {*refused} ^ mine]
+    assert unlike == []
+    sound = [config for i, config in enumerate(configs) if i not in mine]
+    for config, in_kong in zip(sound, kong_published.filled(name, sound, tmp_path), strict=True):
+        assert kong_published.same(plugins.filled(name, config, release)) == kong_published.same(in_kong)

@@ -177,6 +177,8 @@ def _route(model: ir.Model, target: ir.Target, name: str, door: str) -> Block:
             "model": at(target.model, (*target.origin, "model")),
             "anthropic": _SPOKEN[door] == "anthropic",
             "same": same,
+            # Azure takes OpenAI's bodies, but OpenAI's own headers are none of its business.
+            "passes": provider.dialect == _SPOKEN[door],
             "drop": at(target.on_unsupported == "drop", (*target.origin, "onUnsupported")),
             "defaults": dict(provider.headers),
             "secrets": dict.fromkeys(secret_headers(provider), True),

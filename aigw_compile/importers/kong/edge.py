@@ -99,6 +99,9 @@ def _certificate(kong: Kong, keeper: Keeper, node: Node) -> dict[str, Json] | No
         )
         if whose and whose == node.raw("id"):
             names.append(sni.text("name"))
+    if not names:
+        kong.record.tell("AIG8104", "Kong shows this certificate for no name, so that it is left out", node.at)
+        return None
     one: dict[str, Json] = {}
     shown = [n for n in names if n and n != "*"]
     if shown and "*" not in names:

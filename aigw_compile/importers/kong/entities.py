@@ -66,7 +66,7 @@ def is_one(root: Node) -> bool:
 def spec(root: Node, name: str) -> Made | None:
     """Return the spec; None where there is no model."""
     record = root.record
-    kong = Kong(root, {}, {}, {}, {}, [], {}, {})
+    kong = Kong(root, {}, {}, {}, {}, [], {}, {}, {})
     vaults = [Vault(n.text("name"), n.text("type"), n) for n in root.items("vaults") if n.raw("name")]
     keeper = Keeper(record, vaults)
     providers = {n.text("name"): n for n in root.items("model_providers") if n.raw("name")}

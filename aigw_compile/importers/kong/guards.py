@@ -27,7 +27,7 @@ def _patterns(config: Node, key: str) -> list[str]:
             config.record.tell(
                 "AIG8110", f"{why}; the guard is without it", config.place(key, index), "write it in another way"
             )
-    return found
+    return [*dict.fromkeys(found)]
 
 
 def guard(instance: Instance) -> Policy | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from aigw_compile import plugins
+from aigw_compile.diagnostic import Json, Pointer, value_at
 from aigw_compile.importers.kong.people import OTHERS
 from aigw_compile.importers.kong.shape import VIRTUAL, Instance, Kong
-from aigw_compile.importers.record import Node
+from aigw_compile.importers.record import Node, leaves
 from aigw_compile.kongblocks import TAG
 from aigw_compile.kongblocks.names import gateway_tag
+from aigw_compile.target import Release, release
 
 # Kong documentation, the plugin hub; decK documentation, "File reference".
 
@@ -78,15 +83,17 @@ def leftovers(kong: Kong, alive: Sequence[str], gateway: str) -> None:
     mine = {kong.routes[r].service for r in alive}
     touched = {at[:n] for at in record.read for n in range(1, len(at))}
 
+    reached = {"", *alive, *(r.partition(VIRTUAL)[0] for r in alive)}
+
     def unread(one: Instance) -> bool:
         """Say whether nothing of its configuration was looked at."""
         return one.config.at not in touched and not record.covered(one.node.at)
 
     for plugin in kong.plugins:
         route, service = plugin.scope.route, plugin.scope.service
-        foreign = (route and not any(a == route or a.startswith(f"{route}{VIRTUAL}") for a in alive)) or (
-            service and service not in mine and not route
-        )
+        foreign = route not in reached or (service and service not in mine and not route)
+        if not foreign and not unread(plugin):
+            _defaults(plugin)
         if plugin.name in READ and (foreign or not unread(plugin)):
             continue
         if foreign or record.covered(plugin.node.at):
@@ -112,24 +119,57 @@ def leftovers(kong: Kong, alive: Sequence[str], gateway: str) -> None:
         else:
             _sink(service_.node, gateway)
     for key, route_ in kong.routes.items():
-        virtual = any(other.startswith(f"{key}{VIRTUAL}") for other in alive)
-        if (
-            key not in alive
-            and not virtual
-            and not record.covered(route_.node.at)
-            and not _made(record.read, route_.node)
-        ):
+        if key not in reached and not record.covered(route_.node.at) and not _made(record.read, route_.node):
             record.tell("AIG8103", "no AI plugin answers this route, so that it stays with Kong", route_.node.at)
+    for kind, found in (("services", kong.services), ("routes", kong.routes), ("consumers", kong.consumers)):
+        for entity in found.values():
+            _entity_defaults(entity.node, kind)
     for plugin in kong.plugins:
         route, service = plugin.scope.route, plugin.scope.service
-        foreign = (route and not any(a == route or a.startswith(f"{route}{VIRTUAL}") for a in alive)) or (
-            service and service not in mine and not route
-        )
+        foreign = route not in reached or (service and service not in mine and not route)
         if foreign and not record.covered(plugin.node.at) and unread(plugin):
             record.tell("AIG8103", "a plugin of a route or service without a model stays with Kong", plugin.node.at)
         _instance(plugin.node)
     _top(kong.root)
     _tags(kong, gateway)
+
+
+def _defaults(plugin: Instance) -> None:
+    """A dump holds every default of Kong: what stands there anyway and was not looked at means nothing."""
+    record, config = plugin.node.record, plugin.config
+    for at in leaves(config.at, config.data):
+        if at in record.read or record.covered(at):
+            continue
+        path = at[len(config.at) :]
+        for version in RELEASES:
+            if default(plugin.name, config.data, path, version) == (value_at(path, config.data),):
+                record.read.add(at)
+                break
+
+
+def _entity_defaults(node: Node, kind: str) -> None:
+    for key, value in node.data.items():
+        at = (*node.at, key)
+        if at in node.record.read or node.record.covered(at) or isinstance(value, (dict, list)):
+            continue
+        rest = {k: v for k, v in node.data.items() if k != key and not isinstance(v, (dict, list))}
+        if any(plugins.entity_filled(kind, rest, version).get(key) == value for version in RELEASES):
+            node.record.read.add(at)
+
+
+def default(name: str, config: Mapping[str, Json], path: Pointer, version: Release) -> tuple[Json] | None:
+    """Return what Kong of a release puts where a configuration says nothing, in a tuple; None where it puts nothing."""
+    without: Any = copy.deepcopy(dict(config))
+    holder = value_at(path[:-1], without)
+    if not isinstance(holder, dict):
+        return None
+    del holder[str(path[-1])]
+    filled: Any = plugins.filled(name, without, version)
+    held = value_at(path[:-1], filled)
+    return (held[str(path[-1])],) if isinstance(held, dict) and str(path[-1]) in held else None
+
+
+RELEASES = (release("oss-3.9"), release("enterprise-3.15"))
 
 
 def _made(read: set[tuple[str | int, ...]], node: Node) -> bool:

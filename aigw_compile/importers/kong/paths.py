@@ -54,7 +54,9 @@ def called(paths: Sequence[str], bases: Sequence[str]) -> Called:
     if bases:
         if all(t in bases for t in texts):
             return Called(tuple(dict.fromkeys(texts)), (), exact)
-        split = [(b, t[len(b) + 1 :]) for t in texts for b in bases if t.startswith(f"{b}/")][: len(texts)]
+        outermost = sorted(bases, key=len, reverse=True)
+        below = [next((b for b in outermost if t.startswith(f"{b}/")), None) for t in texts]
+        split = [(b, t[len(b) + 1 :]) for b, t in zip(below, texts, strict=True) if b is not None]
         names = tuple(dict.fromkeys(n for _, n in split))
         if len(split) == len(texts) and len(texts) == len(names) * len(bases):
             return Called(tuple(dict.fromkeys(b for b, _ in split)), names, exact)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from aigw_compile.diagnostic import Json
 from aigw_compile.importers.kong.secrets import Keeper
-from aigw_compile.importers.kong.shape import Instance, Kong, running
+from aigw_compile.importers.kong.shape import Instance, Kong, meant, running
 from aigw_compile.importers.record import Node
 from aigw_compile.plan import edges
 from aigw_compile.units import derived_name
@@ -218,6 +218,7 @@ def people(kong: Kong, keeper: Keeper, found: Doors) -> People:
     """Return the consumers with their groups and references to their keys."""
     out = People([], [], {}, [])
     groups: dict[str, None] = {}
+    taken: set[str] = set()
     any_credential = False
     for consumer in kong.consumers.values():
         node = consumer.node
@@ -225,8 +226,9 @@ def people(kong: Kong, keeper: Keeper, found: Doors) -> People:
             continue
         name = derived_name(consumer.name or consumer.key) or "consumer"
         base, number = name, 2
-        while name in out.keys.values():
+        while name in taken:
             name, number = f"{base}-{number}"[:63], number + 1
+        taken.add(name)
         if name != (consumer.name or consumer.key):
             kong.record.note("AIG8104", f'the consumer is called "{name}" in the spec', node.at)
         out.keys[consumer.key] = name
@@ -298,15 +300,26 @@ def _of(kong: Kong, key: str, kind: str) -> list[Node]:
     mine = consumer.node.items(kind)
     if kind == "keyauth_credentials":  # the entities of AI Gateway 2.0
         mine += [n.named({"key": "api_key", "ttl": "ttl", "type": "type"}) for n in consumer.node.items("credentials")]
-    names = (consumer.key, consumer.name, consumer.node.raw("id"))
+    return [*mine, *_top(kong, kind).get(key, ())]
+
+
+def _top(kong: Kong, kind: str) -> dict[str, list[Node]]:
+    """Credentials of a kind at the top level, by consumer."""
+    if kind in kong.looked:
+        held: dict[str, list[Node]] = kong.looked[kind]
+        return held
+    found: dict[str, list[Node]] = {}
     for node in kong.root.items(kind):
-        whose = node.raw("consumer")
-        inner = node.child("consumer") if isinstance(whose, dict) else None
-        field = next((f for f in ("username", "name", "id") if inner and inner.raw(f) in names), "")
-        if (isinstance(whose, str) and whose in names) or field:
-            (inner or node).secret(field or "consumer")
-            mine.append(node)
-    return mine
+        whole = isinstance(node.raw("consumer"), dict)
+        inner = node.child("consumer") if whole else node
+        fields = ("username", "name", "id") if whole else ("consumer",)
+        field = next((f for f in fields if isinstance(inner.raw(f), str)), fields[0])
+        key = meant(kong, "consumer", inner.raw(field))
+        if key:
+            inner.secret(field)
+            found.setdefault(key, []).append(node)
+    kong.looked[kind] = found
+    return found
 
 
 # --- Access

@@ -73,11 +73,16 @@ def place(kong: Kong, kind: Kind, routes: Sequence[str], callers: Callers, besid
     else:
         found.models.update({r: v for r, v in base.items() if v})
         _shared(kong, kind, bases)
-    failed = _groups(kong, kind, routes, bases, base, value, found)
-    failed += _consumers(kong, kind, routes, bases, base, value, found, callers)
+    mine = [i.scope for i in kong.plugins if i.name == kind.plugin]
+    alike = not any((s.consumer or s.group) and (s.route or s.service) for s in mine)
+    each = (
+        [*{id(bases[r]): r for r in reversed(routes)}.values()] if alike else [*routes]
+    )  # routes that differ for anybody
+    failed = _groups(kong, kind, each, bases, base, value, found)
+    failed += _consumers(kong, kind, each, bases, base, value, found, callers)
     if beside and outer:
         _beside(kong, kind, callers, beside, outer, value, found)
-    if failed and not (same and callers.closed and _spread(kong, kind, routes, base, value, found, callers)):
+    if failed and not (same and callers.closed and _spread(kong, kind, each, base, value, found, callers)):
         for instance in failed:
             kong.record.tell(
                 "AIG8107",
@@ -151,7 +156,8 @@ def _consumers(
     callers: Callers,
 ) -> list[Instance]:
     failed: list[Instance] = []
-    for key in callers.consumers:
+    own_ones = {i.scope.consumer for i in kong.plugins if i.name == kind.plugin}
+    for key in (c for c in callers.consumers if c in own_ones):
         groups = kong.in_groups.get(key, [])
         own = {r: running(kong, kind.plugin, r, key, groups) for r in routes}
         mine = {id(i): i for i in own.values() if i and i.scope.consumer}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Json, did_you_mean
 from aigw_compile.importers.record import Node, Record
@@ -56,6 +56,8 @@ class Kong(NamedTuple):
     """Consumer -> acl groups, each with its place."""
     in_groups: dict[str, list[str]]
     """Consumer -> its consumer groups."""
+    looked: dict[str, Any]
+    """What was looked up before, with how many entries there were then."""
 
     @property
     def record(self) -> Record:
@@ -80,14 +82,15 @@ def on(node: Node, what: str) -> bool:
 def flat(root: Node) -> Kong:
     """Return all entities that AI plugins may concern."""
     defaults = root.child("_info").child("defaults")
-    kong = Kong(root, {}, {}, {}, {}, [], {}, {})
+    kong = Kong(root, {}, {}, {}, {}, [], {}, {}, {})
 
     def below(node: Node, kind: str) -> Node:
         inner = defaults.child(kind)
         return Node(node.record, node.at, node.data, inner) if inner.data else node
 
     for node in root.items("services"):
-        _entity(kong.services, "services", below(node, "service"))
+        if on(node, "service"):
+            _entity(kong.services, "services", below(node, "service"))
     for service in [*kong.services.values()]:
         for node in service.node.items("routes"):
             _entity(kong.routes, "routes", below(node, "route"), service.key)
@@ -119,6 +122,20 @@ def _table(kong: Kong, field: str) -> dict[str, Entity]:
     return by[field]
 
 
+def meant(kong: Kong, field: str, value: Json) -> str:
+    """Return the key of the entity that has a name or an id; "" where there is none."""
+    table = _table(kong, field)
+    size, names = kong.looked.get(field, (-1, {}))
+    if size != len(table):
+        names = {}
+        for e in table.values():
+            for name in (e.key, e.name, e.node.raw("id")):
+                if name and isinstance(name, (str, int)):
+                    names.setdefault(name, e.key)
+        kong.looked[field] = (len(table), names)
+    return str(names.get(value, "")) if isinstance(value, (str, int)) else ""
+
+
 def _meant(kong: Kong, node: Node, field: str) -> str:
     """The key of the entity that a field names, by name, id or an object with either; "" where there is none."""
     value: Json = node.raw(field)
@@ -132,7 +149,7 @@ def _meant(kong: Kong, node: Node, field: str) -> str:
     if not value:
         return ""
     table = _table(kong, field)
-    found = next((e.key for e in table.values() if value in (e.key, e.name, e.node.raw("id"))), "")
+    found = meant(kong, field, value)
     if not found:
         known = [e.name for e in table.values() if e.name]
         hint = did_you_mean(str(value), known) if known else f"the file has no {_LISTS[field]}"
@@ -152,13 +169,13 @@ def _memberships(kong: Kong) -> None:
             kong.members[key].append((node.text("group"), node))
     for group in kong.groups.values():
         for node in group.node.items("consumers"):
-            key = next((c.key for c in kong.consumers.values() if node.text("username") in (c.name, c.key)), "")
+            key = meant(kong, "consumer", node.text("username"))
             if key:
                 kong.in_groups[key].append(group.name)
             else:
                 kong.record.tell("AIG8108", "there is no such consumer in this file", node.at)
+    known = {g.name for g in kong.groups.values()}
     for key, names in kong.in_groups.items():
-        known = {g.name for g in kong.groups.values()}
         for name in names:
             if name not in known:
                 kong.groups[name] = Entity(name, name, kong.consumers[key].node)
@@ -226,15 +243,26 @@ _RANK: tuple[str, ...] = (
 """Which instance of a plugin runs, the first that is there (Kong documentation, "Plugin precedence"; 3.9.3, plugins_iterator.lua)."""
 
 
+def _candidates(kong: Kong, name: str, routes: set[str], consumers: set[str]) -> Iterator[Instance]:
+    size, index = kong.looked.get("plugins", (-1, {}))
+    if size != len(kong.plugins):
+        index = {}
+        for one in kong.plugins:
+            index.setdefault((one.name, one.scope.route, one.scope.consumer), []).append(one)
+        kong.looked["plugins"] = (len(kong.plugins), index)
+    for route in routes:
+        for consumer in consumers:
+            yield from index.get((name, route, consumer), ())
+
+
 def running(kong: Kong, name: str, route: str, consumer: str = "", groups: Sequence[str] = ()) -> Instance | None:
     """Return the one instance of a plugin that runs for a call."""
     service = kong.routes[route].service
     whole = route.partition(VIRTUAL)[0]
     best: tuple[tuple[int, bool], Instance] | None = None
-    for one in kong.plugins:
+    for one in _candidates(kong, name, {"", route, whole}, {"", consumer}):
         s = one.scope
-        fits = s.service in ("", service) and s.route in ("", route, whole) and s.consumer in ("", consumer)
-        if one.name != name or not fits or (s.group and s.group not in groups):
+        if s.service not in ("", service) or (s.group and s.group not in groups):
             continue
         parts = [p for p in ("consumer", "group", "route", "service") if getattr(s, p)]
         label = "+".join(p for p in ("consumer", "group") if p in parts)

@@ -55,7 +55,8 @@ _OPAQUE = ("base64", "redacted_thinking")
 
 def texts(body: Mapping[str, Any]) -> Texts:
     turns = [list(_said(m["content"], m["role"])) for m in body["messages"]]
-    return Texts(turns, beside(body))
+    outside = {field: value for field, value in body.items() if field != "system"}
+    return Texts(turns, [*beside(outside), *_said(body.get("system"), "system")])
 
 
 def _said(content: Any, role: str) -> Iterator[Text]:

@@ -42,9 +42,8 @@ function HOW.result(message)
   return {type = 'tool_result', tool_use_id = text_of(message.tool_call_id, 'tool_call_id'), content = blocks(message.content)}
 end
 
-function HOW.call(call)
-  local id, name, arguments = called(call)
-  return {type = 'tool_use', id = id, name = name, input = raw(arguments)}
+function HOW.call(call, id, name, arguments)
+  return call and {type = 'tool_use', id = id, name = name, input = raw(arguments)}
 end
 
 local function tools(doc, text, spans, out)
@@ -69,10 +68,9 @@ local function most_one(value, what)
   return math.min(value, 1)
 end
 
--- drop: a field that cannot be carried is left out, where it is not part of a message.
-local function translated(text, drop)
+local function translated(text)
   local doc, spans = decode(text)
-  if not drop then carries(doc, CARRIED, IDLE) end
+  carries(doc, CARRIED, IDLE)
   local out = {model = doc.model, stop_sequences = stops_of(doc)}
   if given(doc.stream) then out.stream = doc.stream end
   out.max_tokens = given(doc.max_completion_tokens) and doc.max_completion_tokens

@@ -40,18 +40,19 @@ local function every(list, good)
   return true
 end
 
-local function is_token(value) return type(value) == 'number' and value == math.floor(value) end
+local function is_token(value) return type(value) == 'number' end
 
-local function good_input(input)
-  return is_text(input) or every(input, is_text) or every(input, is_token)
-    or every(input, function(inner) return every(inner, is_token) end)
+local function good_input(text, spans, input)
+  if is_text(input) or every(input, is_text) then return true end
+  local tokens = every(input, is_token) or every(input, function(inner) return every(inner, is_token) end)
+  return tokens and not find(sub(text, spans[input][1], spans[input][2]), '[.eE]')
 end
 
-local function well_formed(door, text, doc, members)
+local function well_formed(door, text, doc, spans, members)
   local function whole(field) return positive(text, doc, members, field) end
   if door == 'embeddings' then
     local form = doc.encoding_format
-    return good_input(doc.input) and whole('dimensions') and (not present(form) or form == 'float' or form == 'base64')
+    return good_input(text, spans, doc.input) and whole('dimensions') and (not present(form) or form == 'float' or form == 'base64')
   end
   if not flag(doc.stream) or not whole('max_tokens') then return false end
   if is_anthropic(door) then

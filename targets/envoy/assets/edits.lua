@@ -25,8 +25,13 @@ end
 
 -- Put JSON texts around the items of a list.
 local function surround(edits, span, empty, before, after)
-  if before ~= '' then edits[#edits + 1] = {span[1] + 1, span[1], before .. ((empty and after == '') and '' or ',')} end
-  if after ~= '' then edits[#edits + 1] = {span[2], span[2] - 1, (empty and '' or ',') .. after} end
+  if empty then -- one edit: of two at one place nobody knows which comes first
+    local both = before .. ((before ~= '' and after ~= '') and ',' or '') .. after
+    if both ~= '' then edits[#edits + 1] = {span[1] + 1, span[2] - 1, both} end
+    return
+  end
+  if before ~= '' then edits[#edits + 1] = {span[1] + 1, span[1], before .. ','} end
+  if after ~= '' then edits[#edits + 1] = {span[2], span[2] - 1, ',' .. after} end
 end
 
 -- Cut a member out of an object's text, with one of the commas around it.

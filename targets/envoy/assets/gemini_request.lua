@@ -23,8 +23,8 @@ local function parts_of(content, only_text)
       if said ~= '' then out[#out + 1] = {text = said} end
     elseif kind == 'image_url' and not only_text then
       local _, media, data = image_of(part)
+      if media then out[#out + 1] = {inlineData = {mimeType = media, data = data}} end
       if not media then cannot('image_url that is no data URL') end
-      out[#out + 1] = {inlineData = {mimeType = media, data = data}}
     else
       cannot('content part ' .. plain(kind))
     end
@@ -35,8 +35,8 @@ end
 -- What calls and their results share: the name of a call by its id.
 local function speaking()
   local how, names = {speaker = 'model', holds = 'parts', parts = parts_of}, {}
-  function how.call(call)
-    local id, name, arguments = called(call)
+  function how.call(call, id, name, arguments)
+    if not call then return nil end
     names[id] = name
     local google = is_object(call.extra_content) and call.extra_content.google
     local signature = is_object(google) and google.thought_signature
@@ -72,7 +72,7 @@ local function formed(doc, text, spans, config)
   local form = doc.response_format
   must(not given(form) or is_object(form), 'response_format')
   if not given(form) or form.type == nil or form.type == 'text' then return end
-  if form.type ~= 'json_object' and form.type ~= 'json_schema' then cannot('response_format') end
+  if form.type ~= 'json_object' and form.type ~= 'json_schema' then return cannot('response_format') end
   config.responseMimeType = 'application/json'
   if form.type == 'json_object' then return end
   must(is_object(form.json_schema), 'response_format.json_schema')
@@ -81,8 +81,8 @@ local function formed(doc, text, spans, config)
   if schema then config.responseJsonSchema = raw(sub(text, schema[1], schema[2])) end
 end
 
-local function chat(doc, text, spans, drop)
-  if not drop then carries(doc, CARRIED, IDLE) end
+local function chat(doc, text, spans)
+  carries(doc, CARRIED, IDLE)
   local how, out, config = speaking(), {}, {}
   local system, contents = conversation(doc.messages, how)
   out.contents = contents
@@ -106,15 +106,18 @@ local function embedding(doc)
   end
   local inputs = is_array(doc.input) and doc.input or {doc.input}
   local name, requests = 'models/' .. doc.model:gsub('^models/', ''), array({})
-  for i, one in ipairs(inputs) do
-    if type(one) ~= 'string' then cannot('input of tokens') end
-    requests[i] = {model = name, content = {parts = array({{text = one}})},
-      outputDimensionality = given(doc.dimensions) and doc.dimensions or nil}
+  for _, one in ipairs(inputs) do
+    if type(one) == 'string' then
+      requests[#requests + 1] = {model = name, content = {parts = array({{text = one}})},
+        outputDimensionality = given(doc.dimensions) and doc.dimensions or nil}
+    else
+      cannot('input of tokens')
+    end
   end
   return {requests = requests}
 end
 
-dialect.request = request_by(function(text, drop, embeds)
+dialect.request = request_by(function(text, embeds)
   local doc, spans = decode(text)
-  return encode(embeds and embedding(doc) or chat(doc, text, spans, drop))
+  return encode(embeds and embedding(doc) or chat(doc, text, spans))
 end)

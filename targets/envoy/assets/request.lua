@@ -81,7 +81,7 @@ local function run(h)
     return invalid(h, '400', 'invalid_request', 'The body must be an object whose model is a string.')
   end
   local door = headers:get('x-aigw-door')
-  if not well_formed(door, text, doc, members) then
+  if not well_formed(door, text, doc, spans, members) then
     return invalid(h, '400', 'invalid_request', 'A field of the body has a wrong type or value.')
   end
   local name, model, gone = found(data, doc.model)
@@ -97,7 +97,7 @@ local function run(h)
   local named, held = name_counters(h, data, doc, #text, caller, name)
   keep_only(headers, kept)
   for header, key in pairs(named) do headers:replace(header, key) end
-  show_to_guards(h, data.guards, doc, caller.consumer, caller.member, name)
+  show_to_guards(h, data.guards, door, doc, caller.consumer, caller.member, name)
   local edits, asked = edits_of(door, text, doc, spans, members, data.decorators, caller.consumer, caller.member, name)
   local changed, place = edited(text, edits, members[doc].model)
   if #edits > 0 then buffer:setBytes(changed) end

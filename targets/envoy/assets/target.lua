@@ -34,7 +34,7 @@ end
 local function provider_headers(headers, data)
   keep_only(headers, function(name)
     return name:sub(1, 1) == ':' or name == 'content-type' or name == 'accept' or name == 'traceparent'
-      or data.secrets[name] or data.same and (name == 'idempotency-key' or name:sub(1, 10) == 'anthropic-' and data.anthropic
+      or data.secrets[name] or data.passes and (name == 'idempotency-key' or name:sub(1, 10) == 'anthropic-' and data.anthropic
         or name:sub(1, 7) == 'openai-' and not data.anthropic)
   end)
   for name, value in pairs(data.defaults) do

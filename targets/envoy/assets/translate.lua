@@ -2,7 +2,12 @@
 local dialect = {}
 
 local function given(value) return value ~= nil and value ~= NULL end
-local function cannot(what) error({code = 'unsupported_by_provider', what = what}, 0) end
+
+-- Whether what cannot be carried is left out; no translation waits for anything, so that one is done before the next begins.
+local dropping = false
+local function cannot(what)
+  if not dropping then error({code = 'unsupported_by_provider', what = what}, 0) end
+end
 
 -- What has a place in the other dialect, but no meaning there or anywhere.
 local function must(fits, what)
@@ -50,15 +55,18 @@ local function tools_of(doc, text, spans)
   local found = {}
   if not given(doc.tools) then return found end
   must(is_array(doc.tools), 'tools')
-  for i, tool in ipairs(doc.tools) do
-    if not is_object(tool) or tool.type ~= 'function' then cannot('tools of another type') end
-    local inner = tool['function']
-    must(is_object(inner), 'tools.function')
-    if given(inner.strict) and inner.strict ~= false then cannot('tools.function.strict') end
-    local span = is_object(inner.parameters) and next(inner.parameters) ~= nil and spans[inner.parameters]
-    found[i] = {name = text_of(inner.name, 'tools.function.name'),
-      description = given(inner.description) and inner.description ~= '' and inner.description or nil,
-      schema = span and raw(sub(text, span[1], span[2])) or nil}
+  for _, tool in ipairs(doc.tools) do
+    if is_object(tool) and tool.type == 'function' then
+      local inner = tool['function']
+      must(is_object(inner), 'tools.function')
+      if given(inner.strict) and inner.strict ~= false then cannot('tools.function.strict') end
+      local span = is_object(inner.parameters) and next(inner.parameters) ~= nil and spans[inner.parameters]
+      found[#found + 1] = {name = text_of(inner.name, 'tools.function.name'),
+        description = given(inner.description) and inner.description ~= '' and inner.description or nil,
+        schema = span and raw(sub(text, span[1], span[2])) or nil}
+    else
+      cannot('tools of another type')
+    end
   end
   return found
 end
@@ -66,7 +74,7 @@ end
 -- Which tool has to be called: one of the words `auto`, `none`, `required` and nil; or nil, and the name of a tool.
 local function choice_of(choice)
   if is_object(choice) then
-    if choice.type ~= 'function' then cannot('tool_choice.type ' .. plain(choice.type)) end
+    if choice.type ~= 'function' then return cannot('tool_choice.type ' .. plain(choice.type)) end
     must(is_object(choice['function']), 'tool_choice.function')
     return nil, text_of(choice['function'].name, 'tool_choice.function.name')
   end
@@ -74,14 +82,14 @@ local function choice_of(choice)
   return given(choice) and choice or nil
 end
 
--- A call's id, its function's name, and its arguments as JSON text of an object.
+-- A call, its id, its function's name, and its arguments as JSON text of an object; nothing where it is no such call.
 local function called(call)
   local inner = is_object(call) and call['function']
-  if not is_object(inner) then cannot('tool_calls of another type') end
+  if not is_object(inner) then return cannot('tool_calls of another type') end
   local arguments = given(inner.arguments) and inner.arguments ~= '' and inner.arguments or '{}'
   local ok, doc = pcall(decode, arguments)
   must(type(arguments) == 'string' and ok and is_object(doc), 'tool arguments that are no JSON object')
-  return text_of(call.id, 'tool_calls.id'), text_of(inner.name, 'tool_calls.function.name'), arguments
+  return call, text_of(call.id, 'tool_calls.id'), text_of(inner.name, 'tool_calls.function.name'), arguments
 end
 
 local function calls_of(message)
@@ -111,7 +119,7 @@ local function conversation(list, how)
       push('user', array({how.result(message)}))
     elseif role == 'assistant' then
       local parts = how.parts(message.content, true)
-      for _, call in ipairs(calls_of(message)) do parts[#parts + 1] = how.call(call) end
+      for _, call in ipairs(calls_of(message)) do parts[#parts + 1] = how.call(called(call)) end
       push(how.speaker, parts)
     elseif role == 'user' then
       push('user', how.parts(message.content))
@@ -122,10 +130,11 @@ local function conversation(list, how)
   return system, out
 end
 
--- translated(text, drop, embeds) -> the other dialect's body; or nil, the code of a refusal, and what is wrong.
+-- translated(text, embeds) -> the other dialect's body; or nil, the code of a refusal, and what is wrong.
 local function request_by(translated)
   return function(text, drop, embeds)
-    local ok, result = pcall(translated, text, drop, embeds)
+    dropping = drop
+    local ok, result = pcall(translated, text, embeds)
     if ok then return result end
     if type(result) == 'table' and result.code then return nil, result.code, result.what end
     error(result, 0)
