@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from aigw_compile import ir
 from aigw_compile.diagnostic import Json, Pointer
-from aigw_compile.lower import FALLBACK_ON, RETRY_ON, lower, seconds, size, target_name
+from aigw_compile.lower import FALLBACK_ON, RETRY_ON, seconds, size, target_name
 from aigw_compile.mask import HIDDEN, NO_VEIL, Veil
-from aigw_compile.policies.limits import DEFAULT_BY, Limit
-from aigw_compile.policies.prompt_guard import PromptGuard
+from aigw_compile.policies.limits import DEFAULT_BY
 from aigw_compile.schema import field, follow, with_defaults
 
 
@@ -86,11 +84,16 @@ def completed(document: Json) -> Json:
     return tidy
 
 
+THERE = ("allow", "deny", "accessLog", "prometheus", "basic")
+"""What says something by being there, though it is empty."""
+
+
 def _tidied(value: Any) -> Any:
     """Drop empty maps and lists: they mean the same as nothing, but for what is there by being there."""
     if isinstance(value, dict):
         kept = {key: _tidied(inner) for key, inner in value.items()}
-        return {k: v for k, v in kept.items() if v not in ({}, []) or k in ("allow", "deny", "accessLog", "prometheus")}
+        there = (*THERE, "tls") if "address" in kept else THERE  # TLS of a store; a provider's is in its URL
+        return {k: v for k, v in kept.items() if v not in ({}, []) or k in there}
     return [_tidied(item) for item in value] if isinstance(value, list) else value
 
 
@@ -130,10 +133,16 @@ def plain(node: Tree, hides: Veil = NO_VEIL) -> Any:
     if hides.covers(node.at) or (isinstance(node, Item) and hides.around(node.at)):
         return HIDDEN
     if isinstance(node, Item):
-        return node.leaf.shown if not isinstance(node.leaf.value, (int, float, bool)) else node.leaf.value
+        return shown(node)
     if node.kind == "set":
         return [HIDDEN if hides.covers(child.at) else key for key, child in node.children.items()]
     return {hides.label(child.at, key) if hides else key: plain(child, hides) for key, child in node.children.items()}
+
+
+def shown(item: Item) -> Any:
+    """Return a leaf as people wrote it: a number or a list as it is, with a unit as text."""
+    value = item.leaf.value
+    return value if isinstance(value, (bool, list)) or str(value) == item.leaf.shown else item.leaf.shown
 
 
 def _secret(ref: Mapping[str, Any]) -> Leaf:
@@ -160,55 +169,3 @@ def _leaf(value: Any, schema: dict[str, Any]) -> Leaf:
     if isinstance(value, bool):
         return Leaf(value, str(value).lower())
     return Leaf(value, str(value))
-
-
-class Effective(NamedTuple):
-    """What applies to the calls of one consumer to one model."""
-
-    allowed: bool
-    authenticated: bool
-    guards: frozenset[tuple[Any, ...]]
-    """Every check a request must pass; one less is weaker, one more is stronger."""
-    limits: Mapping[tuple[str, ...], float]
-    """(by, window, unit) -> the lowest that applies; what is only observed does not."""
-
-
-def effective(document: Json) -> Mapping[tuple[str, str], Effective]:
-    """Return what applies to every (model, consumer); consumer "" is anybody who is not listed."""
-    whole = with_defaults(document)
-    if not isinstance(whole, dict):
-        return {}
-    gateway = lower(whole)
-    nobody = ir.Consumer("", (), (), (), (), ())
-    found = {}
-    groups = {g.name: g for g in gateway.consumer_groups}
-    keyed = gateway.auth is not None and not gateway.auth.anonymous
-    for model in gateway.models:
-        for consumer in (nobody, *gateway.consumers):
-            own = [groups[g].policies for g in consumer.groups if g in groups]
-            policies = [p for some in (gateway.policies, model.policies, *own, consumer.policies) for p in some]
-            found[model.name, consumer.name] = Effective(
-                ir.may_call(model, consumer), keyed, frozenset(_checks(policies)), _lowest(policies)
-            )
-    return found
-
-
-def _checks(policies: list[ir.Policy]) -> list[tuple[Any, ...]]:
-    checks: list[tuple[Any, ...]] = []
-    for guard in ir.every(policies, PromptGuard):
-        where = (tuple(sorted(guard.roles)), guard.scope)
-        checks += [("deny", pattern, *where) for pattern in guard.deny]
-        if guard.allow:
-            checks.append(("allow", frozenset(guard.allow), *where))
-    return checks
-
-
-def _lowest(policies: list[ir.Policy]) -> dict[tuple[str, ...], float]:
-    lowest: dict[tuple[str, ...], float] = {}
-    for limit in ir.every(policies, Limit):
-        tokens = f"{limit.counted} tokens"
-        for unit, most in (("requests", limit.requests), (tokens, limit.tokens), ("cost", limit.cost)):
-            if most is not None and limit.on_exceeded == "refuse":
-                key = ("+".join(limit.by), limit.per, unit)
-                lowest[key] = min(most, lowest.get(key, most))
-    return lowest

@@ -1,4 +1,4 @@
-"""The semantic diff: its laws, a table of edits with their classes and words, outputs explained, formats."""
+"""The semantic diff: its laws, formats, hidden values; the table of edits is in cases/diff."""
 
 from __future__ import annotations
 
@@ -47,71 +47,7 @@ def nowhere(change: Change) -> str:
     return ""
 
 
-# name, edits, classes of every change (worst first), a part of the first sentence
 GUARD = "    promptGuard: {deny: ['(?i)ignore (all )?previous instructions', '\\b\\d{3}-\\d{2}-\\d{4}\\b']}\n"
-EDITS: list[tuple[str, list[tuple[str, str]], list[set[str]], str]] = [
-    ("limit raised", [("tokens: 2000000", "tokens: 3000000")], [{"cost"}], "2000000 -> 3000000 (+50%), for 2 models and 2 consumers"),
-    ("limit lowered", [("requests: 60}", "requests: 30}")], [{"breaking"}], "60 -> 30 (-50%)"),
-    ("limit only observed", [("per: minute, requests: 60}", "per: minute, requests: 60, onExceeded: observe}")], [{"cost"}], "for 2 models"),
-    ("limit of a group raised", [("tokens: 20000}", "tokens: 40000}")], [{"cost"}], "for 2 models and 1 consumer"),
-    ("limit removed", [("      - {name: rpm,   by: [consumer], per: minute, requests: 60}\n", "")], [{"cost"}], "policies.limits[rpm]: removed"),
-    ("a looser limit beside a tighter one", [("      - {name: rpm,", "      - {name: loose, by: [consumer], per: minute, requests: 6000}\n      - {name: rpm,")], [{"cosmetic"}], "stays the same"),
-    ("pattern removed", [("'(?i)ignore (all )?previous instructions', ", "")], [{"security-relaxing"}], "removed (?i)ignore"),
-    ("pattern added", [("deny: [", "deny: [secret, ")], [{"security-tightening"}], "added secret"),
-    ("guard removed", [(GUARD, "")], [{"security-relaxing"}], "policies.promptGuard: removed, for 2 models and 2 consumers"),
-    ("guard scope", [("\\b']}", "\\b'], scope: last}")], [{"security-relaxing", "security-tightening"}], "conversation -> last"),
-    ("access opened", [("allow: {groups: [internal]}", "allow: {groups: [internal], consumers: [intern]}")], [{"security-relaxing"}], "for 1 model and 1 consumer"),
-    ("access removed", [("      access:   {allow: {groups: [internal]}}\n", "")], [{"security-relaxing"}], "access: removed"),
-    ("access closed", [("targets: [{provider: claude, model: claude-haiku-4-5}]", "targets: [{provider: claude, model: claude-haiku-4-5}]\n      access: {deny: {consumers: [intern]}}")], [{"breaking", "security-tightening"}], "access: added"),
-    ("model removed", [("    - name: summarise\n      targets: [{provider: claude, model: claude-haiku-4-5}]\n", "")], [{"breaking"}], "models[summarise]: removed"),
-    ("model renamed", [("name: summarise", "name: digest")], [{"breaking"}], "models[digest]: renamed, it was summarise"),
-    ("alias removed", [("      aliases: [gpt-4o]                     # old names go on working\n", "")], [{"breaking"}], "aliases: removed"),
-    ("alias added", [("aliases: [gpt-4o]", "aliases: [gpt-4o, gpt-4]")], [{"behaviour"}], "added gpt-4"),
-    ("target's model", [("model: gpt-5, ", "model: gpt-5-mini, ")], [{"cost", "behaviour"}], "gpt-5 -> gpt-5-mini"),
-    ("target's provider", [("name: last,   provider: local", "name: last,   provider: openai")], [{"data-residency", "cost", "behaviour"}], "local -> openai"),
-    ("backup removed", [("        - {name: backup, provider: claude, model: claude-sonnet-4-5, priority: 1}\n", "")], [{"availability"}], "targets[backup]: removed"),
-    ("weight", [("weight: 10}", "weight: 20}")], [{"cost", "behaviour"}], "10 -> 20 (+100%)"),
-    ("timeout shorter", [("firstByte: 20s", "firstByte: 10s")], [{"availability"}], "20s -> 10s"),
-    ("retries", [("attempts: 1", "attempts: 3")], [{"cost"}], "1 -> 3"),
-    ("fallback response removed", [('\n        response: {status: 200, content: "The assistant is busy. A person will answer soon."}', "")], [{"availability"}], "fallback.response: removed"),
-    ("provider's secret moved", [("env: ANTHROPIC_API_KEY", "env: CLAUDE_KEY")], [{"behaviour"}], "env:ANTHROPIC_API_KEY -> env:CLAUDE_KEY"),
-    ("provider's address", [("vllm.internal:8000", "vllm2.internal:8000")], [{"data-residency", "behaviour"}], "baseUrl"),
-    ("client's key", [("env: HELPDESK_KEY", "env: NEW_KEY")], [{"breaking"}], "credentials"),
-    ("consumer removed", [("    - {name: intern,       credentials: [{apiKey: {env: INTERN_KEY}}]}\n", "")], [{"breaking"}], "consumers[intern]: removed"),
-    ("consumer leaves its group", [("groups: [internal], credentials", "credentials")], [{"breaking", "security-tightening", "cost"}], "groups: removed"),
-    ("auth gone", [("    apiKey: {headers: [authorization, x-api-key]}", "    anonymous: true")], [{"security-relaxing"}, {"breaking"}], "auth.anonymous: added"),
-    ("payloads logged", [("payloads: false", "payloads: true")], [{"security-relaxing"}], "now true"),
-    ("traces fewer", [("sampling: 0.1", "sampling: 0.01")], [{"observability"}], "0.1 -> 0.01"),
-    ("metrics gone", [("    metrics:   {prometheus: {port: 9090}}\n", "")], [{"observability"}], "metrics: removed"),
-    ("replicas", [("maxReplicas: 10", "maxReplicas: 20")], [{"cost"}], "10 -> 20"),
-    ("label", [("team: support", "team: sales")], [{"cosmetic"}], "metadata.labels.team"),
-    ("decorator", [("You are the support assistant", "You are an assistant")], [{"behaviour"}], "promptDecorator.prepend"),
-    ("port", [("port: 8080", "port: 8081")], [{"breaking"}], "8080 -> 8081"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("edits", "classes", "words"), [pytest.param(*row[1:], id=row[0]) for row in EDITS])
-def test_edits(edits: list[tuple[str, str]], classes: list[set[str]], words: str) -> None:
-    found = sorted(meaning(data(DESK), edited(*edits)), key=lambda c: c.place)
-    assert [set(c.classes) for c in found] == classes, [(c.classes, c.sentence) for c in found]
-    assert words in found[0].sentence, found[0].sentence
-
-
-# edits that mean nothing
-SAME: list[tuple[str, list[tuple[str, str]]]] = [
-    ("other units", [("request: 60s", "request: 1m"), ("refresh: 5m", "refresh: 300s")]),
-    ("another order of aliases and groups", [("[rate-limited, server-error, timeout, connect-failure], backoff", "[timeout, connect-failure, server-error, rate-limited], backoff")]),
-    ("defaults written out", [("port: 8080", "port: 8080, address: 0.0.0.0, basePath: /, maxBodySize: 10Mi")]),
-    ("what is derived written out", [("targets: [{provider: claude, model", "targets: [{name: claude-claude-haiku-4-5, provider: claude, model")]),
-    ("who counts written out", [("{name: tpm, per", "{name: tpm, by: [consumer], per")]),
-    ("comments", [("# old names go on working", "# still")]),
-    ("sizes", [("port: 8080", "port: 8080, maxBodySize: 10240Ki")]),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("edits", [pytest.param(row[1], id=row[0]) for row in SAME])
-def test_what_means_the_same_is_no_change(edits: list[tuple[str, str]]) -> None:
-    assert meaning(data(DESK), edited(*edits)) == []
 
 
 @pytest.mark.parametrize(
@@ -129,18 +65,6 @@ def test_what_changes_at_a_limit(before: str, after: str, classes: list[str]) ->
     old, new = (edited(("    limits:\n", limit % text)) for text in (before, after))
     found = diff(Side(old, {}, "g"), Side(new, {}, "g"), {})
     assert [sorted(change.classes) for change in found.changes] == [classes]
-
-
-def test_a_guard_that_moves_to_every_model_relaxes_nothing() -> None:
-    on_each = GUARD.strip()
-    moved = edited(
-        (GUARD, ""),
-        ("      policies:\n        promptDecorator", f"      policies:\n        {on_each}\n        promptDecorator"),
-        ("model: claude-haiku-4-5}]\n", f"model: claude-haiku-4-5}}]\n      policies:\n        {on_each}\n"),
-    )
-    found = meaning(data(DESK), moved)
-    assert len(found) == 3
-    assert {c for change in found for c in change.classes} <= {"cosmetic", "behaviour"}
 
 
 # --- laws
@@ -181,6 +105,11 @@ def mutants() -> list[tuple[int, tuple[Any, ...], Any]]:
     return found
 
 
+def unnamed(place: str) -> str:
+    """A place without the names of targets: where nobody wrote one, it follows what changed."""
+    return re.sub(r"targets\[[^]]*\]", "targets", place)
+
+
 @settings(max_examples=120, deadline=None)
 @given(st.sampled_from(mutants()), st.sampled_from(mutants()))
 def test_the_two_directions_mirror_each_other(one: Any, two: Any) -> None:
@@ -206,8 +135,8 @@ def test_the_two_directions_mirror_each_other(one: Any, two: Any) -> None:
     }
     renamed = [c for c in (*there, *back) if c.op == "renamed"]
     if not renamed:
-        forth = sorted((mirror.get(c.op, c.op), c.place, str(c.after), str(c.before)) for c in there)
-        assert forth == sorted((c.op, c.place, str(c.before), str(c.after)) for c in back)
+        forth = sorted((mirror.get(c.op, c.op), unnamed(c.place), str(c.after), str(c.before)) for c in there)
+        assert forth == sorted((c.op, unnamed(c.place), str(c.before), str(c.after)) for c in back)
     assert len(there) == len(back)
 
 
@@ -233,16 +162,6 @@ def test_equal_sides_have_no_difference_in_any_output() -> None:
     found = compared(data(DESK), data(DESK))
     assert found.empty
     assert "no change" in text(found, nowhere)
-
-
-@pytest.mark.parametrize("row", EDITS, ids=[row[0] for row in EDITS])
-def test_every_difference_of_an_output_is_explained(row: Any) -> None:
-    edits = row[1]
-    if "auth gone" in row[0]:
-        edits = [*edits, (DESK[DESK.index("  consumerGroups:\n") : DESK.index("  policies:\n    promptGuard")], "")]
-        edits = [*edits, ("      access:   {allow: {groups: [internal]}}\n", "")]
-    found = compared(data(DESK), edited(*edits))
-    assert all(t.causes for changes in found.targets.values() for t in changes)
 
 
 def test_json_fits_its_schema_and_markdown_has_its_marker() -> None:

@@ -71,7 +71,7 @@ def test_every_field_says_what_it_is_and_what_a_change_means(path: str, node: di
     assert changes is not None
     assert later or changes, f"{path} declares no change"
     assert {c for classes in changes.values() for c in classes} <= set(CLASSES)
-    assert set(changes) <= {"added", "removed", "changed", "raised", "lowered", "on", "off"}
+    assert set(changes) <= {"added", "removed", "changed", "raised", "lowered", "on", "off", "moved", "set", "unset"}
     if node.get("type") == "array":
         assert node["x-kubernetes-list-type"] in ("map", "set", "atomic"), path
 
@@ -84,7 +84,7 @@ def events(node: dict[str, Any]) -> set[str]:
         return possible | (set() if "const" in node else {"on", "off"})
     if kind == "array":
         return {"added", "removed"}
-    if kind in ("integer", "number") or unit in ("duration", "size"):
+    if kind in ("integer", "number") or unit in ("duration", "size") or "x-aigw-order" in node:
         return possible | {"raised", "lowered"}
     return possible if kind == "object" else possible | {"changed"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from aigw_compile.diff.meaning import meaning
-from aigw_compile.diff.normalised import Same, normalised
+from aigw_compile.diff.normalised import Same, normalised, orders
 from aigw_compile.diff.outputs import Origins, differences, explained, hides, short
 from aigw_compile.diff.types import CLASSES, CODES, Change, Diff, Side, TargetChange
 from aigw_compile.target import TargetFacts
@@ -35,9 +35,12 @@ def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted
     veils = (old.veil, new.veil)
     changes = sorted(meaning(old.data, new.data, veils), key=lambda c: (CLASSES.index(c.classes[0]), c.place, c.op))
     targets: dict[str, tuple[TargetChange, ...]] = {}
+    written = orders(old.data, new.data)
     for name in new.documents:
         if name in old.documents:
-            targets[name] = tuple(explained(old.documents[name], new.documents[name], facts[name], changes, veils))
+            targets[name] = tuple(
+                explained(old.documents[name], new.documents[name], facts[name], changes, veils, written)
+            )
     counted = tuple(_counted(number, change, targets) for number, change in enumerate(changes))
     return Diff(new.gateway, False, counted, targets, tuple(accepted))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from aigw_compile.diagnostic import Json, Pointer
+from aigw_compile.diff.judge import Found, Judge
+from aigw_compile.diff.renames import Renames, renamed
 from aigw_compile.diff.types import CLASSES, Change
-from aigw_compile.mask import HIDDEN, NO_VEIL, Veil, scrub
-from aigw_compile.meaning import Effective, Item, Node, Tree, effective, plain, tree
+from aigw_compile.mask import HIDDEN, NO_VEIL, Veil
+from aigw_compile.meaning import Item, Node, Tree, plain, tree
+from aigw_compile.meaning import shown as shown_as
 from aigw_compile.schema import change as declared
 from aigw_compile.schema import field
 
@@ -22,89 +25,100 @@ def meaning(old: Json, new: Json, veils: Veils = (NO_VEIL, NO_VEIL)) -> list[Cha
 
     What stands at a hidden place on either side is `(hidden)` in every value, name and sentence.
     """
-    found = [*_walk(tree(old), tree(new), "", (), veils)]
+    before, names = renamed(old, new)
+    found = [*_Walk(names, veils).maps(tree(before), tree(new), "", ())]
     if not found:
         return []
-    judge = _Judge(effective(old), effective(new))
-    return [judge.judged(change) for change in found]
+    judge = Judge(before, new, veils)
+    return [judge.judged(one) for one in found]
 
 
-def _walk(old: Node, new: Node, path: str, generic: Pointer, veils: Veils) -> Iterator[Change]:
-    gone = [k for k in old.children if k not in new.children]
-    come = [k for k in new.children if k not in old.children]
-    inner: Pointer
-    if old.kind == "keyed":
-        for before, after in _renames(old, new, gone, come):
-            gone.remove(before)
-            come.remove(after)
-            at, inner = new.children[after].at, (*generic, 0, "name")
-            was, now = veils[0].label(old.children[before].at, before), veils[1].label(at, after)
-            yield _change("renamed", _step(path, old.kind, now), was, now, at, False, inner)
-    for key in gone:
-        node = old.children[key]
-        place, inner = _step(path, old.kind, veils[0].label(node.at, key)), _generic(generic, old, key)
-        yield _change("removed", place, plain(node, veils[0]), None, node.at, True, inner)
-    for key in come:
-        node = new.children[key]
-        place, inner = _step(path, new.kind, veils[1].label(node.at, key)), _generic(generic, new, key)
-        yield _change("added", place, None, plain(node, veils[1]), node.at, False, inner)
-    for key, before_node in old.children.items():
-        if key not in new.children:
-            continue
-        after_node = new.children[key]
-        label = veils[1].label(after_node.at, veils[0].label(before_node.at, key))
-        place, inner = _step(path, new.kind, label), _generic(generic, new, key)
-        yield from _both(before_node, after_node, place, inner, veils)
+class _Walk:
+    def __init__(self, names: Renames, veils: Veils) -> None:
+        self.names, self.veils = names, veils
+
+    def maps(self, old: Node, new: Node, path: str, generic: Pointer) -> Iterator[Found]:
+        under = dict(_same_content(old, new)) if old.kind == "keyed" else {}
+        for was, key in under.items():
+            before, after = old.children[was], new.children[key]
+            label = self.veils[1].label(after.at, key)
+            shown = (self.veils[0].label(before.at, was), label)
+            change = _change("renamed", "changed", _step(path, old.kind, label), *shown, (*generic, 0, "name"))
+            yield Found(change._replace(at=after.at), before.at, after.at)
+        for key, node in old.children.items():
+            if key not in new.children and key not in under:
+                place = _step(path, old.kind, self.veils[0].label(node.at, key))
+                change = _whole("removed", place, plain(node, self.veils[0]), node, _generic(generic, old, key))
+                yield Found(change._replace(at=node.at, old=True), node.at, _other(old, key, new.at))
+        for key, node in new.children.items():
+            if key not in old.children and key not in under.values():
+                place = _step(path, new.kind, self.veils[1].label(node.at, key))
+                change = _whole("added", place, plain(node, self.veils[1]), node, _generic(generic, new, key))
+                yield Found(change._replace(at=node.at), _other(new, key, old.at), node.at)
+        for key, before in old.children.items():
+            if key in new.children:
+                after = new.children[key]
+                label = self.veils[1].label(after.at, self.veils[0].label(before.at, key))
+                place = _step(path, new.kind, label)
+                inner = _generic(generic, new, key)
+                if old.kind == "keyed" and (name := self.names.get(before.at)):
+                    shown = (self.veils[0].label(before.at, name), self.veils[1].label(after.at, key))
+                    change = _change("renamed", "changed", place, *shown, (*inner, "name"))
+                    yield Found(change._replace(at=after.at), before.at, after.at)
+                yield from self.both(before, after, place, inner)
+
+    def both(self, old: Tree, new: Tree, place: str, generic: Pointer) -> Iterator[Found]:
+        if isinstance(old, Node) and isinstance(new, Node):
+            yield from self.maps(old, new, place, generic)
+            return
+        op = event = "changed"
+        if isinstance(old, Item) and isinstance(new, Item):
+            values = (old.leaf.value, new.leaf.value)
+            if values[0] == values[1] and type(values[0]) is type(values[1]):
+                return
+            op, event = _op(*values, generic)
+            if not op:
+                return
+            shown: tuple[Any, Any] = (shown_as(old), shown_as(new))
+        else:
+            shown = (plain(old, self.veils[0]), plain(new, self.veils[1]))
+        if any(v.covers(side.at) or v.around(side.at) for v, side in zip(self.veils, (old, new), strict=True)):
+            shown = (HIDDEN, HIDDEN)  # neither is told, since the other may well be the same again
+        yield Found(_change(op, event, place, *shown, generic)._replace(at=new.at), old.at, new.at)
 
 
-def _both(old: Tree, new: Tree, place: str, generic: Pointer, veils: Veils) -> Iterator[Change]:
-    if isinstance(old, Node) and isinstance(new, Node):
-        yield from _walk(old, new, place, generic, veils)
-    elif isinstance(old, Item) and isinstance(new, Item):
-        if old.leaf.value != new.leaf.value or type(old.leaf.value) is not type(new.leaf.value):
-            op = _op(old.leaf.value, new.leaf.value)
-            if op:
-                before, after = (_shown(old), _shown(new)) if not _hidden(old, new, veils) else (HIDDEN, HIDDEN)
-                yield _change(op, place, before, after, new.at, False, generic)
-    else:
-        before, after = (
-            (plain(old, veils[0]), plain(new, veils[1])) if not _hidden(old, new, veils) else (HIDDEN, HIDDEN)
-        )
-        yield _change("changed", place, before, after, new.at, False, generic)
-
-
-def _hidden(old: Tree, new: Tree, veils: Veils) -> bool:
-    """Whether one of the two sides hides its value: then neither is told, since the other may well be the same again."""
-    return any(veil.covers(side.at) or veil.around(side.at) for veil, side in zip(veils, (old, new), strict=True))
-
-
-def _shown(item: Item) -> Any:
-    value = item.leaf.value
-    return value if isinstance(value, (bool, list)) or str(value) == item.leaf.shown else item.leaf.shown
-
-
-def _op(old: Any, new: Any) -> str:
+def _op(old: Any, new: Any, generic: Pointer) -> tuple[str, str]:
+    """What happened to a value, and under which name its field declares what that means; ("", "") for nothing."""
     if isinstance(old, bool) and isinstance(new, bool):
-        return "on" if new else "off"
+        return ("on", "on") if new else ("off", "off")
     if isinstance(old, (int, float)) and isinstance(new, (int, float)):
-        return "raised" if new > old else "lowered" if new < old else ""
-    return "changed"
+        op = "raised" if new > old else "lowered" if new < old else ""
+        return op, op
+    if isinstance(old, list) and isinstance(new, list):
+        texts = [Counter(map(repr, side)) for side in (old, new)]
+        if texts[0] == texts[1]:
+            return "moved", "moved"
+        less, more = texts[0] - texts[1], texts[1] - texts[0]
+        return "changed", "changed" if less and more else "added" if more else "removed"
+    order = (field(generic) or {}).get("x-aigw-order", ())
+    if old in order and new in order:
+        return "changed", "raised" if order.index(new) > order.index(old) else "lowered"
+    return "changed", "changed"
 
 
-def _renames(old: Node, new: Node, gone: list[str], come: list[str]) -> list[tuple[str, str]]:
+def _same_content(old: Node, new: Node) -> Iterator[tuple[str, str]]:
     """Items that only changed their name: equal otherwise, and the only ones that are."""
-
-    def content(node: Node, key: str) -> str:
-        data = plain(node.children[key])
-        return repr(sorted((k, v) for k, v in data.items() if k != "name")) if isinstance(data, dict) else repr(data)
-
-    before: dict[str, list[str]] = {}
-    after: dict[str, list[str]] = {}
-    for key in gone:
-        before.setdefault(content(old, key), []).append(key)
-    for key in come:
-        after.setdefault(content(new, key), []).append(key)
-    return [(b[0], after[c][0]) for c, b in before.items() if len(b) == 1 and len(after.get(c, ())) == 1]
+    sides: list[dict[str, list[str]]] = [{}, {}]
+    for mine, one, other in zip(sides, (old, new), (new, old), strict=True):
+        for key, node in one.children.items():
+            if key not in other.children:
+                data = plain(node)
+                content = sorted((k, v) for k, v in data.items() if k != "name") if isinstance(data, dict) else data
+                mine.setdefault(repr(content), []).append(key)
+    for content, was in sides[0].items():
+        now = sides[1].get(content, [])
+        if len(was) == len(now) == 1:
+            yield was[0], now[0]
 
 
 def _step(path: str, kind: str, key: str) -> str:
@@ -121,116 +135,65 @@ def _generic(generic: Pointer, node: Node, key: str) -> Pointer:
     return (*generic, key) if node.kind == "map" else (*generic, 0)
 
 
-def _change(op: str, place: str, before: Any, after: Any, at: Pointer, old: bool, generic: Pointer) -> Change:
+def _other(node: Node, key: str, at: Pointer) -> Pointer | None:
+    """Where on the other side something changed by this, though it has no such thing: its set, or the policy it is a field of."""
+    last = at[-1] if at else ""
+    if node.kind == "set":
+        return at if last != "deny" else None
+    fields = ("roles", "by", "requests", "tokens", "cost")
+    return at if node.kind == "map" and key in fields else None
+
+
+def _whole(op: str, place: str, value: Any, node: Tree, generic: Pointer) -> Change:
+    """Something that comes or goes as a whole: with an object, whatever in it differs from its default."""
+    whole = isinstance(node, Node) and (node.kind == "set" or not (field(generic) or {}).get("properties"))
+    event = {"added": "set", "removed": "unset"}[op] if whole and isinstance(generic[-1], str) else op
+    before, after = (None, value) if op == "added" else (value, None)
+    change = _change(op, event, place, before, after, generic)
+    free = not (field(generic) or {}).get("properties")
+    if not isinstance(node, Node) or free or isinstance(generic[-1], int) or "policies" in generic:
+        return change
+    found = {*change.classes, *(c for c in _inside(op, node, generic) if c in SEVERE)}
+    return change._replace(classes=by_weight(found - {"behaviour", "cosmetic"} or found))
+
+
+SEVERE = ("breaking", "security-relaxing", "security-tightening", "data-residency")
+
+
+def _inside(op: str, node: Tree, generic: Pointer) -> Iterator[str]:
+    if isinstance(node, Node):
+        for key, child in node.children.items():
+            yield from _inside(op, child, _generic(generic, node, key)) if node.kind == "map" else ()
+        return
+    value, default = node.leaf.value, (field(generic) or {}).get("default")
+    if isinstance(value, bool) and default is not None:
+        yield from classes({"added": "on", "removed": "off"}[op], generic) if value else ()
+    elif default is None:
+        yield from classes(op, generic)
+
+
+def _change(op: str, event: str, place: str, before: Any, after: Any, generic: Pointer) -> Change:
     entity = place[: place.rindex("]") + 1] if "]" in place else place.partition(".")[0]
-    classes = _classes(op, generic)
-    if HIDDEN in (before, after) and op in ("on", "off", "raised", "lowered"):
+    if HIDDEN in (before, after) and op in ("on", "off", "raised", "lowered", "moved"):
         op = "changed"  # the direction alone would tell a switch, and a number by halves
-    return Change(op, entity, place, before, after, classes, "", at, old, (0, 0))
+    return Change(op, entity, place, before, after, classes(event, generic), "", (), False, (0, 0))
 
 
-def _classes(op: str, generic: Pointer) -> tuple[str, ...]:
-    """The classes that the language declares for this event; for an item of a set, those of the set."""
-    if op == "renamed":
-        found = declared(generic)
-        return _sorted((found or {}).get("changed", ())) or ("unclassified",)
-    held = declared(generic)
-    if held is None and generic and (generic[-1] == 0 or "properties" not in (field(generic[:-1]) or {})):
-        held = declared(generic[:-1])  # an item of a set, or an entry of a free map: the set or map says it
-    if not held:
-        return ("unclassified",)
-    named = held.get(op) if op in held else held.get("changed")
-    if named is None:
-        return ("unclassified",)
-    return _sorted(named) or ("behaviour",)
+def classes(event: str, generic: Pointer) -> tuple[str, ...]:
+    """Return the classes that the language declares for an event; for an item of a set or a free map, those of the whole.
+
+    `set` and `unset` are for a list as a whole, where an absent one means all: the first item then does the opposite of a
+    second one. Without them, `added` and `removed` hold.
+    """
+    while (held := declared(generic)) is None and generic and "properties" not in (field(generic[:-1]) or {}):
+        generic = generic[:-1]
+    plainer = {"set": "added", "unset": "removed"}.get(event, event)
+    for name in (event, plainer, "changed"):
+        if held and name in held:
+            return by_weight(held[name]) or ("behaviour",)
+    return ("unclassified",)
 
 
-def _sorted(classes: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(set(classes), key=CLASSES.index))
-
-
-class _Judge:
-    """Looks at what really applies to each (model, consumer) before and after."""
-
-    def __init__(self, old: Mapping[tuple[str, str], Effective], new: Mapping[tuple[str, str], Effective]) -> None:
-        both = [(pair, old[pair], new[pair]) for pair in new if pair in old]
-        calls = [(pair, a, b) for pair, a, b in both if b.allowed or a.allowed]
-        self.fewer = [p for p, a, b in calls if b.allowed and a.guards - b.guards]
-        self.more = [p for p, a, b in calls if b.allowed and b.guards - a.guards]
-        self.looser = [p for p, a, b in calls if any(b.limits.get(k, v + 1) > v for k, v in a.limits.items())]
-        self.tighter = [p for p, a, b in calls if any(a.limits.get(k, v + 1) > v for k, v in b.limits.items())]
-        self.opened = [p for p, a, b in calls if b.allowed and not a.allowed]
-        self.closed = [p for p, a, b in calls if a.allowed and not b.allowed]
-
-    def judged(self, change: Change) -> Change:
-        """Keep a class only where some call really gets weaker, stronger, looser or tighter; say how far it reaches."""
-        pairs: dict[str, list[tuple[str, str]]] = {}
-        if "promptGuard" in change.place:
-            pairs = {"security-relaxing": self.fewer, "security-tightening": self.more}
-        elif "policies.limits" in change.place and not change.place.endswith(".reserveOutput"):
-            pairs = {"cost": self.looser, "breaking": self.tighter}
-        elif re.search(r"\.access(\.|$)", change.place):
-            pairs = {"security-relaxing": self.opened, "security-tightening": self.closed, "breaking": self.closed}
-        elif ".groups" in change.place or change.place.endswith("policies"):
-            pairs = {
-                "security-relaxing": [*self.fewer, *self.opened],
-                "security-tightening": [*self.more, *self.closed],
-                "cost": self.looser,
-                "breaking": [*self.tighter, *self.closed],
-            }
-        if not pairs:
-            return change._replace(sentence=_sentence(change))
-        effects = tuple(name for name, found in pairs.items() if found)
-        kept = _sorted([*(c for c in change.classes if c not in pairs), *effects])
-        kept = tuple(c for c in kept if c != "behaviour" or len(kept) == 1) or ("cosmetic",)
-        reached = [pair for name in effects for pair in pairs[name]]
-        reach = (len({m for m, _ in reached}), len({c for _, c in reached if c}))
-        change = change._replace(classes=kept, reach=reach)
-        tail = "" if reached else "; what applies to every call stays the same"
-        return change._replace(sentence=_sentence(change) + tail)
-
-
-def _sentence(change: Change) -> str:
-    """One change in words."""
-    before, after = _words(change.before), _words(change.after)
-    if HIDDEN in (change.before, change.after):
-        text = f"{change.place}: {change.op} {HIDDEN}"
-    elif change.op == "renamed":
-        text = f"{change.place}: renamed, it was {before}"
-    elif change.op == "added":
-        text = f"{change.place}: added" + (
-            f" {after}" if not isinstance(change.after, (dict, list)) else _inside(change.after)
-        )
-    elif change.op == "removed":
-        gone = f" {before}" if not isinstance(change.before, (dict, list)) else ""
-        text = f"{change.place}: removed{gone}"
-    elif change.op in ("on", "off"):
-        text = f"{change.place}: now {after}"
-    else:
-        text = f"{change.place}: {before} -> {after}{_percent(change.before, change.after)}"
-    models, consumers = change.reach
-    if models:
-        who = f" and {consumers} consumer{'s' if consumers != 1 else ''}" if consumers else ""
-        text += f", for {models} model{'s' if models != 1 else ''}{who}"
-    return scrub(text)
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _inside(value: Any) -> str:
-    """What a new object holds, in short."""
-    if isinstance(value, dict):
-        parts = [f"{k} {_words(v)}" for k, v in value.items() if not isinstance(v, (dict, list)) and k != "name"]
-        return f" ({', '.join(parts[:4])})" if parts else ""
-    return f" ({len(value)} items)"
-
-
-def _percent(before: Any, after: Any) -> str:
-    numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (before, after))
-    text = f"{(after - before) / before:+.0%}" if numbers and before else "+0%"
-    return f" ({text})" if text not in ("+0%", "-0%") else ""
+def by_weight(found: Iterable[str]) -> tuple[str, ...]:
+    """Return classes once each, the worst first."""
+    return tuple(sorted(set(found), key=CLASSES.index))

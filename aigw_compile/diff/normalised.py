@@ -41,6 +41,26 @@ def normalised(old: Json, new: Json, changes: Sequence[Change], veils: Veils = (
                 yield found
 
 
+def orders(old: Json, new: Json) -> list[tuple[Pointer, Pointer]]:
+    """Return the places, on each side, of lists whose common items stand in another order, which means nothing."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return []
+    return [*_orders(written(old), written(new))]
+
+
+def _orders(old: Tree, new: Tree) -> Iterator[tuple[Pointer, Pointer]]:
+    if isinstance(old, Node) and isinstance(new, Node):
+        if old.kind != "map" and _common(old, new) != _common(new, old):
+            yield old.at, new.at
+        for key, node in old.children.items():
+            if key in new.children:
+                yield from _orders(node, new.children[key])
+
+
+def _common(one: Node, other: Node) -> list[str]:
+    return [key for key in one.children if key in other.children]
+
+
 def _touches(at: Pointer, changed: set[Pointer]) -> bool:
     return any(at[: len(c)] == c or c[: len(at)] == at for c in changed)
 
@@ -62,7 +82,7 @@ def _walk(old: Node, new: Node, path: str) -> Iterator[Found]:
     for key, node in new.children.items():
         if key not in old.children:
             yield Same(_step(path, new.kind, key), None, plain(node), "written out, it holds anyway"), None, node.at
-    common = [[k for k in one.children if k in other.children] for one, other in ((old, new), (new, old))]
+    common = (_common(old, new), _common(new, old))
     if old.kind != "map" and common[0] != common[1]:
         yield Same(path, common[0], common[1], "the order of names means nothing here"), None, None
 

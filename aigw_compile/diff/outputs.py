@@ -19,8 +19,11 @@ def explained(
     facts: TargetFacts,
     changes: Sequence[Change],
     veils: tuple[Veil, Veil] = (NO_VEIL, NO_VEIL),
+    orders: Sequence[tuple[Pointer, Pointer]] = (),
 ) -> Iterator[TargetChange]:
     """Yield every difference; what target.yaml calls derived (a digest of the whole) says nothing and is passed over.
+
+    `orders`: places of lists that are written in another order; what comes of that alone means nothing and is passed over.
 
     What was made from a hidden place of the spec is `(hidden)`, on both sides.
     """
@@ -33,7 +36,9 @@ def explained(
         for op, place, before, after, at_old, at_new in pairs:
             if f"{filename}: {place}" in derived:
                 continue
-            causes = _causes(changes, sides, at_old, at_new)
+            causes = _causes(changes, orders, sides, at_old, at_new)
+            if causes is None:
+                continue
             if any(veils):
                 place = veils[0].text(veils[1].text(place))
                 if hides(before, sides[0], at_old, veils[0]) or hides(after, sides[1], at_new, veils[1]):
@@ -68,22 +73,36 @@ class Origins:
 
 
 def _causes(
-    changes: Sequence[Change], sides: tuple[Origins, Origins], at_old: Pointer | None, at_new: Pointer | None
-) -> tuple[int, ...]:
-    """The changes of meaning whose place is one of the origins, around or inside one; else all, as none is nearer."""
+    changes: Sequence[Change],
+    orders: Sequence[tuple[Pointer, Pointer]],
+    sides: tuple[Origins, Origins],
+    at_old: Pointer | None,
+    at_new: Pointer | None,
+) -> tuple[int, ...] | None:
+    """The changes of meaning whose place is one of the origins, around or inside one; else all, as none is nearer.
+
+    None: only the order that something is written in.
+    """
     origins_old = sides[0].of(at_old) if at_old is not None else []
     origins_new = sides[1].of(at_new) if at_new is not None else []
     best: dict[int, int] = {}
     for number, change in enumerate(changes):
         origins = origins_old if change.old else origins_new
         for origin in origins or (*origins_old, *origins_new):
-            shared = min(len(origin), len(change.at))
-            if origin[:shared] == change.at[:shared]:
+            if shared := _near(origin, change.at):
                 best[number] = max(best.get(number, 0), shared)
+    near = max((_near(o, p) for o in (*origins_old, *origins_new) for pair in orders for p in pair), default=0)
+    if near > max(best.values(), default=0) or (orders and not changes):  # numbers in names follow the order too
+        return None
     if best:
         nearest = max(best.values())
         return tuple(n for n, shared in best.items() if shared == nearest or shared >= 3)
     return tuple(range(len(changes)))
+
+
+def _near(origin: Pointer, place: Pointer) -> int:
+    shared = min(len(origin), len(place))
+    return shared if origin[:shared] == place[:shared] else 0
 
 
 Pair = tuple[str, str, Any, Any, Pointer | None, Pointer | None]

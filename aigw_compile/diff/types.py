@@ -65,7 +65,7 @@ class Change(NamedTuple):
     """One difference in meaning."""
 
     op: str
-    """added, removed, changed, raised, lowered, on, off or renamed."""
+    """added, removed, changed, raised, lowered, on, off, moved (an ordered list in another order) or renamed."""
     entity: str
     """The named thing that it belongs to: models[chat].targets[canary]."""
     place: str

@@ -21,6 +21,7 @@ from aigw_compile.language.base import (
     goes_to,
     keyed,
     later,
+    ordered,
     part,
     parts,
 )
@@ -53,7 +54,12 @@ class Jwt(Strict):
     )
     audiences: list[Annotated[str, Field(min_length=1, json_schema_extra={"examples": ["ai-gateway"]})]] = field(
         "One of them has to be in the token's `aud`.",
-        {"added": ["security-relaxing"], "removed": ["security-relaxing", "breaking"]},
+        {
+            "added": ["security-relaxing"],
+            "removed": ["security-tightening", "breaking"],
+            "set": ["security-tightening", "breaking"],
+            "unset": ["security-relaxing"],
+        },
         unset=True,
         min_length=1,
         extra=SET,
@@ -63,12 +69,21 @@ class Jwt(Strict):
     groupsClaim: str = field("Claim that lists groups.", SECURED, unset=True, min_length=1, example="groups")
     groupMap: dict[str, Label] = field(
         "Value of the claim -> group; what is not in it is no group. Values are names of groups if absent.",
-        SECURED,
+        {
+            "added": ["security-relaxing"],
+            "removed": ["security-tightening", "breaking"],
+            "changed": ["security-relaxing", "breaking"],
+            "set": ["security-tightening", "breaking"],
+            "unset": ["security-relaxing", "breaking"],
+        },
         unset=True,
         example={"4e0c9b1a-77aa": "internal"},
     )
     unknownConsumer: Literal["refuse", "accept"] = field(
-        "What happens to a valid token whose consumer is not in the spec.", {"changed": ["security-relaxing"]}, "refuse"
+        "What happens to a valid token whose consumer is not in the spec.",
+        {"raised": ["security-relaxing"], "lowered": ["security-tightening", "breaking"]},
+        "refuse",
+        extra=ordered("refuse", "accept"),
     )
 
 
@@ -96,7 +111,7 @@ class Auth(Strict):
 
     apiKey: ApiKeyAuth = field(
         "Consumers identify themselves with an API key; the keys stand at the consumers.",
-        {"added": ["security-tightening"], "removed": ["breaking"], "changed": ["behaviour"]},
+        {"added": ["security-relaxing"], "removed": ["breaking"], "changed": ["behaviour"]},
         unset=True,
     )
     anonymous: Annotated[Literal[True], exactly(bool)] = field(
@@ -199,7 +214,12 @@ class Consumer(Strict):
     )
     credentials: list[ConsumerCredential] = field(
         "What it identifies itself with.",
-        {"added": ["security-relaxing"], "removed": ["breaking"], "changed": ["breaking"]},
+        {
+            "added": ["security-relaxing"],
+            "removed": ["breaking"],
+            "changed": ["breaking"],
+            "moved": ["cosmetic"],
+        },
         unset=True,
         extra={"x-kubernetes-list-type": "atomic"},
     )

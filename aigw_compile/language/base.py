@@ -10,7 +10,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchem
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 Change = Mapping[str, Sequence[str]]
-"""Event (added, removed, changed, raised, lowered, on, off) -> classes of change, as the diff shows them."""
+"""Event (added, removed, changed, raised, lowered, on, off, moved) -> classes of change, as the diff shows them. `set` and `unset`:
+a list or map as a whole comes or goes, where an absent one means all; a text with an order is raised or lowered in it."""
 
 COSMETIC: Change = {"added": ["cosmetic"], "removed": ["cosmetic"], "changed": ["cosmetic"]}
 BEHAVIOUR: Change = {"added": ["behaviour"], "removed": ["behaviour"], "changed": ["behaviour"]}
@@ -72,6 +73,11 @@ def field(description: str, change: Change, default: Any = ..., **more: Any) -> 
 def keyed() -> dict[str, Any]:
     """A list whose items are told apart by their name."""
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+
+
+def ordered(*values: str) -> dict[str, Any]:
+    """Values of which each is more than the one before it: a change is raised or lowered."""
+    return {"x-aigw-order": [*values]}
 
 
 SET: dict[str, Any] = {"x-kubernetes-list-type": "set", "uniqueItems": True}

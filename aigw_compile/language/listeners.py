@@ -66,7 +66,7 @@ class Listener(Strict):
     port: Port = field("Port to listen on.", {"changed": ["breaking"]}, example=8080)
     hostnames: list[Hostname] = field(
         "Host names it answers to; any if absent. `*.example.com` is any name below.",
-        {"added": ["behaviour"], "removed": ["breaking"]},
+        {"added": ["behaviour"], "removed": ["breaking"], "set": ["breaking"], "unset": ["behaviour"]},
         unset=True,
         extra=SET,
     )

@@ -165,7 +165,11 @@ class Fallback(Strict):
         min_length=1,
         extra=SET,
     )
-    response: StaticResponse = field("The answer when every target failed.", AVAILABILITY, unset=True)
+    response: StaticResponse = field(
+        "The answer when every target failed.",
+        {"added": ["behaviour"], "removed": ["availability"], "changed": ["behaviour"]},
+        unset=True,
+    )
 
 
 class Timeouts(Strict):
@@ -334,7 +338,12 @@ class Model(Strict):
     health: Health = field("When a target is left alone.", AVAILABILITY, unset=True, extra=ALWAYS)
     residency: list[Name] = field(
         "Regions that data may go to: every target's provider has such a `region`. `eu` is also `eu-west-1`.",
-        {"added": ["data-residency"], "removed": ["data-residency"], "changed": ["data-residency"]},
+        {
+            "added": ["data-residency"],
+            "removed": ["security-tightening"],
+            "set": ["security-tightening"],
+            "unset": ["data-residency"],
+        },
         unset=True,
         min_length=1,
         extra=SET,

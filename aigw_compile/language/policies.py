@@ -25,6 +25,7 @@ from aigw_compile.language.base import (
     field,
     keyed,
     later,
+    ordered,
     part,
     parts,
 )
@@ -60,8 +61,9 @@ class PromptGuard(Strict):
     )
     scope: Literal["conversation", "last"] = field(
         "The whole conversation, or the last message alone.",
-        {"changed": ["security-relaxing"], "added": [], "removed": []},
+        {"raised": ["security-tightening"], "lowered": ["security-relaxing"]},
         "conversation",
+        extra=ordered("last", "conversation"),
     )
 
 
@@ -84,8 +86,9 @@ class ResponseGuard(Strict):
     )
     action: Literal["refuse", "mask", "log"] = field(
         "The answer is left out (finish_reason content_filter), matches are blotted out, or it is noted in the log.",
-        {"changed": ["security-relaxing"]},
+        {"raised": ["security-tightening"], "lowered": ["security-relaxing"]},
         "refuse",
+        extra=ordered("log", "mask", "refuse"),
     )
 
 
@@ -152,8 +155,9 @@ class Transformer(Strict):
     timeout: Duration = field("How long it may take.", LONGER, "30s")
     onError: Literal["fail", "pass"] = field(
         "What happens when it fails: the call fails, or goes on as it was.",
-        {"changed": ["behaviour", "availability"]},
+        {"raised": ["behaviour", "security-relaxing"], "lowered": ["availability"]},
         "fail",
+        extra=ordered("fail", "pass"),
     )
     off: Off = field("Switches an outer one off.", BEHAVIOUR, unset=True)
 
@@ -187,8 +191,9 @@ class Cache(Strict):
     )
     scope: Literal["consumer", "shared"] = field(
         "Whether each consumer has its own answers, or all share them.",
-        {"changed": ["behaviour", "security-relaxing"]},
+        {"raised": ["behaviour", "security-relaxing"], "lowered": ["behaviour", "cost"]},
         "consumer",
+        extra=ordered("consumer", "shared"),
     )
     store: Name = field(
         "Name of a store; the memory of each process if absent.", BEHAVIOUR, unset=True, example="counters"

@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import model_validator
 
 from aigw_compile.language.base import (
-    AVAILABILITY,
     BEHAVIOUR,
     ConfigRefs,
     HostPort,
@@ -17,6 +16,7 @@ from aigw_compile.language.base import (
     check_blocks,
     field,
     goes_to,
+    ordered,
     part,
     parts,
 )
@@ -50,10 +50,18 @@ class Store(Strict):
     model_config = part("Store", goes_to("*"), blocks(OWN, ["redis"], default="memory"))
 
     name: Name = field("Name that limitStore and cache.store use.", BEHAVIOUR, example="counters")
-    type: Literal["memory", "redis"] = field("Kind of store.", BEHAVIOUR, "memory")
+    type: Literal["memory", "redis"] = field(
+        "Kind of store.",
+        {"raised": ["behaviour"], "lowered": ["cost"]},
+        "memory",
+        extra=ordered("memory", "redis"),
+    )
     redis: Redis = field("Settings of type redis.", BEHAVIOUR, unset=True, example={"address": "redis.internal:6379"})
     onFailure: Literal["open", "closed"] = field(
-        "Whether requests pass, or are refused, while a Redis cannot be reached.", AVAILABILITY, unset=True
+        "Whether requests pass, or are refused, while a Redis cannot be reached.",
+        {"raised": ["cost"], "lowered": ["availability"], "added": ["behaviour"], "removed": ["behaviour"]},
+        unset=True,
+        extra=ordered("closed", "open"),
     )
     configRef: ConfigRefs = parts()
 

@@ -6,10 +6,11 @@ from typing import Literal
 
 from pydantic import ConfigDict, model_validator
 
-from aigw_compile.language.base import Strict, field
+from aigw_compile.language.base import Strict, field, ordered
 from aigw_compile.language.secrets import MOVED, SecretRef
 
-TRUST = {e: ["security-relaxing"] for e in ("added", "removed", "changed")}
+TRUST = {"added": ["security-tightening"], "removed": ["security-relaxing"], "changed": ["security-relaxing"]}
+OTHER_NAME = {"added": ["behaviour"], "removed": ["behaviour"], "changed": ["security-relaxing"]}
 
 
 class ListenerTls(Strict):
@@ -28,7 +29,10 @@ class ListenerTls(Strict):
         example={"file": "/run/secrets/tls/clients.crt"},
     )
     minVersion: Literal["1.2", "1.3"] = field(
-        "Lowest version of TLS.", {"changed": ["security-relaxing", "breaking"]}, "1.2"
+        "Lowest version of TLS.",
+        {"raised": ["security-tightening", "breaking"], "lowered": ["security-relaxing"]},
+        "1.2",
+        extra=ordered("1.2", "1.3"),
     )
 
 
@@ -49,7 +53,7 @@ class ClientTls(Strict):
     )
     serverName: str = field(
         "Name to ask for and to check, where it is not the host of the address.",
-        TRUST,
+        OTHER_NAME,
         unset=True,
         pattern=r"^([A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?$",
         example="llm.internal",

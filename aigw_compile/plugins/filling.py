@@ -29,6 +29,8 @@ def filled(field: Field, value: Mapping[str, Any], *, whole: bool = False) -> di
 def _value(field: Field, value: Any, whole: bool) -> Any:
     if field.type == "record":
         return filled(field, value, whole=whole) if isinstance(value, dict) else value
+    if field.type == "set" and isinstance(value, list):
+        value = [item for i, item in enumerate(value) if item not in value[:i]]  # as Kong does
     if field.of is None or field.of.type not in ("record", "array", "set", "map"):
         return value
     if isinstance(value, list):

@@ -51,7 +51,8 @@ def _is(value: Any, wanted: Any) -> bool:
         if "above" in wanted:
             return isinstance(value, (int, float)) and not isinstance(value, bool) and value > wanted["above"]
         if "contains" in wanted:
-            return isinstance(value, list) and wanted["contains"] in value
+            some = wanted["contains"] if isinstance(wanted["contains"], list) else [wanted["contains"]]
+            return isinstance(value, list) and any(one in value for one in some)
         if "set" in wanted:
             return bool(wanted["set"]) is not _empty(value)
         return value is not None and value not in wanted["not"]
@@ -70,11 +71,13 @@ def _one(name: str, wanted: Any) -> str:
         if how == "set":
             return f"`{name}` is {'set' if value else 'not set'}"
         said = {"above": "is above", "contains": "contains", "not": "is none of"}[how]
-        return f"`{name}` {said} {', '.join(map(_word, value)) if isinstance(value, list) else _word(value)}"
+        return f"`{name}` {said} {' or '.join(map(_word, value)) if isinstance(value, list) else _word(value)}"
     return f"`{name}` is {_word(wanted)}"
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_word, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -134,8 +137,9 @@ def _needs(field: Field, record: Mapping[str, Any], rule: Rule) -> Found:
 
 
 def _forbids(field: Field, record: Mapping[str, Any], rule: Rule) -> Found:
-    for name in _given(field, record, rule):
-        yield _path(name), f"`{name}` may not be set", "leave it out"
+    for name in rule.fields:
+        if _get(field, record, name) is not None:
+            yield _path(name), f"`{name}` may not be set", "leave it out"
 
 
 def _then(field: Field, record: Mapping[str, Any], rule: Rule) -> Found:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from aigw_compile import plugins
 from aigw_compile.diagnostic import Json, Pointer, value_at
-from aigw_compile.document import Document
+from aigw_compile.document import Block, Document
 from aigw_compile.target import Release
 from aigw_compile.verify.origins import Wrong
 
@@ -17,6 +17,8 @@ DECK = "${{"
 """Where decK puts in what its environment holds (decK's documentation, "Using environment variables")."""
 TEMPLATE = "$("
 _MARKED = re.compile("|".join(map(re.escape, (REFERENCE, DECK, TEMPLATE)))).search
+PASSED_ON = "*"
+"""The model of a target that passes the client's name on."""
 FETCHED = "secrets.json"
 """Kong does not read it: it says which secrets are put into other files."""
 _SCOPES = {"services": "service", "routes": "route", "consumers": "consumer", "consumer_groups": "consumer_group"}
@@ -57,7 +59,7 @@ def faults(documents: Sequence[Document], release: Release, spec: Json) -> Itera
     references = [*_written(odd, spec)]
     yield from references
     for entity in entities:
-        for wrong in _faults(entity, release, templates):
+        for wrong in (*_faults(entity, release, templates), *_nameless(entity, release, spec)):
             if not references or REFERENCE not in str(value_at(wrong.path, entity.document.body)):
                 yield wrong
     if not references:
@@ -87,6 +89,21 @@ def _wrong(entity: Entity, fault: plugins.Fault, release: Release, below: Pointe
     field = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.path).lstrip(".")
     where = f"{plugins.title(release)}, {what}" + (f", field `{field}`" if field else "")
     return Wrong("AIG6301", entity.document, (*entity.path, *below, *fault.path), where, fault.message, fault.right)
+
+
+def _nameless(entity: Entity, release: Release, spec: Json) -> Iterator[Wrong]:
+    """Kong takes a model without a name, and sends on what a client asks for: only where a target is written so."""
+    config = entity.fields.get("config") if entity.kind == "plugins" else None
+    if not isinstance(config, dict):
+        return
+    held = ((("targets", i), one) for i, one in enumerate(config.get("targets", ())))
+    for path, block in (((), config), (("llm",), config.get("llm")), *held):
+        model = block.get("model") if isinstance(block, dict) else None
+        if isinstance(model, Block) and "provider" in model and not model.get("name"):
+            target = value_at(model.origin, spec)
+            if not (isinstance(target, dict) and target.get("model") == PASSED_ON):
+                fault = plugins.Fault((*path, "model", "name"), "`model.name` is missing", "the name of a model")
+                yield _wrong(entity, fault, release, ("config",))
 
 
 Odd = tuple[Document, Pointer, str]

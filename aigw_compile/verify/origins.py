@@ -53,7 +53,7 @@ def _value(body: Any, path: Pointer) -> tuple[Any, tuple[Pointer, ...], bool]:
         try:
             body = body[step]
         except (LookupError, TypeError):
-            return None, origins, named
+            return None, origins, False
     if isinstance(body, Block):
         origins, named = (body.origin,), False
     return body, origins, named

@@ -17,6 +17,10 @@ SAMPLES = {
     "header": ("x-team", "Accept"),
     "path": ("/a/b", "/"),
     "sni": ("a.example", "b.a.example"),
+    "tag": ("a-tag", "with space"),
+    "router_path": ("/a/b", "~/c/[0-9]+$"),
+    "target": ("a.example:80",),
+    "utf8_name": ("a-name",),
     "lua": ("return 1", "local a = 2"),
     "cidr": ("10.0.0.0/8", "192.168.1.1", "2001:db8::/32"),
 }

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -218,19 +218,31 @@ def refused(name: str, configs: Sequence[Any], folder: Path) -> dict[int, list[s
 
     Kong's own code stumbles where a rule of a plugin's own and one of its schema are broken at once (3.9.3, set_field).
     """
-    answer = _asked(_file(name, configs), folder)
-    if answer is None and len(configs) == 1:
+    return judged(lambda part: _file(name, part), r"services\[1\]\.routes\[(\d+)\]", configs, folder)
+
+
+def judged(
+    file: Callable[[Sequence[Any]], Any], place: str, parts: Sequence[Any], folder: Path
+) -> dict[int, list[str]]:
+    """The parts of a file, by position, in which Kong finds something wrong; `place` finds the position in an error."""
+    answer = _asked(file(parts), folder)
+    if answer is None and len(parts) == 1:
         return {0: ["Kong stumbled"]}
     if answer is None:
-        half = len(configs) // 2
-        first, second = (refused(name, part, folder) for part in (configs[:half], configs[half:]))
+        half = len(parts) // 2
+        first, second = (judged(file, place, part, folder) for part in (parts[:half], parts[half:]))
         return first | {half + i: errors for i, errors in second.items()}
     found: dict[int, list[str]] = {}
     for error in answer.get("errors", ()):
-        m = re.match(r"services\[1\]\.routes\[(\d+)\]", error)
+        m = re.match(place, error)
         assert m, error
         found.setdefault(int(m[1]) - 1, []).append(error)
     return found
+
+
+def entities(body: Any, folder: Path) -> Any:
+    """The entities of a sound file as Kong keeps them, by kind and id, without nulls."""
+    return _without_nulls(_asked(body, folder)["entities"])
 
 
 def filled(name: str, configs: Sequence[Any], folder: Path) -> list[Any]:

@@ -1,0 +1,84 @@
+"""tests/cases/diff: realistic edits of a spec, each with the sentences and classes that a reviewer needs; every output explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+import yaml
+
+from aigw_compile import compiler
+from aigw_compile.diff import Side, diff, meaning
+from aigw_compile.project import TargetChoice
+from aigw_compile.source import parse
+from aigw_compile.target import facts
+from tests.support import ROOT, build_all_accepted
+
+FOLDER = ROOT / "tests/cases/diff"
+BASE = (FOLDER / "base.yaml").read_text("utf-8")
+TARGETS = ("envoy", "proxy", "kong", "kubernetes")
+
+
+def cases() -> Iterator[Any]:
+    for path in sorted(FOLDER.glob("*.yaml")):
+        if path.name != "base.yaml":
+            for case in yaml.safe_load(path.read_text("utf-8")):
+                yield pytest.param(case, id=f"{path.stem}: {case['name']}")
+
+
+CASES = [*cases()]
+
+
+def edited(text: str, edits: list[dict[str, str]]) -> str:
+    for edit in edits:
+        assert edit["was"] in text, edit["was"]
+        text = text.replace(edit["was"], edit["now"])
+    return text
+
+
+def sides(case: dict[str, Any]) -> tuple[str, str]:
+    """The spec before and after; a case with `reverse` takes back what its edit does."""
+    old = edited(BASE, case.get("before", []))
+    new = edited(old, case["edit"])
+    return (new, old) if case.get("reverse") else (old, new)
+
+
+@cache
+def checked(text: str) -> compiler.Checked:
+    found = compiler.check_document(parse(text, "gateway.yaml")[0][0])
+    assert found.gateway is not None, [d.message for d in found.diagnostics]
+    return found
+
+
+@cache
+def side(text: str) -> Side:
+    one = checked(text)
+    documents = {}
+    for name in TARGETS:
+        built = build_all_accepted(one, TargetChoice(name, "", {"tokenLimits": "local"} if name == "envoy" else {}))
+        documents[name] = {d.filename: d.body for d in built.documents}
+    return Side(one.source.data, documents, one.name)
+
+
+def test_there_are_many_and_each_has_its_name() -> None:
+    names = [param.id for param in CASES]
+    assert len(names) == len({*names})
+    assert len(names) >= 60
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_sentences_and_classes(case: dict[str, Any]) -> None:
+    old, new = (checked(text).source.data for text in sides(case))
+    found = {c.sentence: [*c.classes] for c in meaning(old, new)}
+    assert found == case.get("changes", {})
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_difference_of_an_output_is_explained(case: dict[str, Any]) -> None:
+    """And an edit that means nothing changes no output at all."""
+    old, new = map(side, sides(case))
+    found = diff(old, new, {name: facts(name) for name in TARGETS})
+    alone = [(name, t) for name, changes in found.targets.items() for t in changes if not t.causes]
+    assert not alone

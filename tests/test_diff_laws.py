@@ -1,0 +1,237 @@
+"""Laws of the diff over the whole language: gateways drawn from the schema, edited anywhere, on their own and made of parts."""
+
+from __future__ import annotations
+
+import copy
+import re
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aigw_compile.diff import CLASSES, Change, Side, diff, meaning
+from aigw_compile.diff.meaning import classes
+from aigw_compile.diff.renames import renamed
+from aigw_compile.meaning import plain, tree
+from aigw_compile.project import TargetChoice
+from aigw_compile.schema import field, follow, general, list_type, with_defaults
+from aigw_compile.target import facts
+from tests import referring
+from tests.coherent import checked, gateway
+from tests.silence import mutants_of, places
+from tests.support import build_all_accepted
+from tests.test_language import events, every_field
+
+SEEDS = st.integers(0, 10**6)
+TARGETS = ("proxy", "envoy")
+
+
+def pair(seed: int, edits: int = 2) -> tuple[Any, Any] | None:
+    """A gateway, and the same with some places changed, taken away or put in; None where nothing valid comes of it."""
+    old = gateway(seed)
+    if old is None:
+        return None
+    dice, new = Random(seed), old
+    for _ in range(edits):
+        at = [*places(new)]
+        choices = [m for place in dice.sample(at, min(len(at), 4)) for _, m in mutants_of(new, place)]
+        new = next((m for m in choices if checked(m).gateway is not None), new)
+    return old, new
+
+
+def shuffled(data: Any, dice: Random, at: tuple[Any, ...] = ()) -> Any:
+    """The same with whatever has no order in another one."""
+    if isinstance(data, dict):
+        return {key: shuffled(inner, dice, (*at, key)) for key, inner in data.items()}
+    if not isinstance(data, list):
+        return data
+    items = [shuffled(item, dice, (*at, i)) for i, item in enumerate(data)]
+    if list_type(at) in ("map", "set"):
+        dice.shuffle(items)
+    return items
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS)
+def test_what_means_the_same_is_no_change(seed: int) -> None:
+    spec = gateway(seed)
+    if spec is None:
+        return
+    assert meaning(spec, copy.deepcopy(spec)) == []
+    assert meaning(spec, with_defaults(spec)) == []
+    assert meaning(with_defaults(spec), spec) == []
+    mixed = shuffled(spec, Random(seed))
+    assert meaning(spec, mixed) == []
+
+
+# --- applying
+
+
+STEP = re.compile(r"\[([^\]]*)\]|\.?([^.\[]+)")
+
+
+def steps(place: str) -> list[str]:
+    return [a or b for a, b in STEP.findall(place)]
+
+
+def applied(data: Any, changes: list[Change]) -> Any:
+    """A document in plain normal form after the edits that a diff tells: by name, value and place alone."""
+    data = copy.deepcopy(data)
+    for change in sorted(changes, key=lambda c: c.op != "renamed"):
+        path = (
+            ["spec", *steps(change.place)]
+            if not change.place.startswith(("metadata", "apiVersion", "kind"))
+            else steps(change.place)
+        )
+        holder = data
+        for step in path[:-1]:
+            if step not in holder and change.op == "added":
+                holder[step] = {}
+            holder = holder[step]
+        last = path[-1]
+        if change.op == "renamed":
+            if str(change.before) in holder:  # else `renamed` did it, with all that refers to it
+                holder[last] = holder.pop(str(change.before)) | {"name": last}
+        elif isinstance(holder.get(last), list) and not isinstance(
+            change.after if change.op != "removed" else change.before, list
+        ):
+            if change.op == "added":
+                holder[last] = [*holder[last], change.after]
+            else:
+                holder[last] = [x for x in holder[last] if x != change.before]
+        elif change.op == "removed":
+            del holder[last]
+        else:
+            holder[last] = change.after
+    return data
+
+
+def normal(data: Any) -> Any:
+    return _sorted(plain(tree(data)))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(inner) for key, inner in sorted(value.items()) if inner not in ({}, [])}
+    return sorted(value, key=repr) if isinstance(value, list) else value
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS)
+def test_the_edits_applied_to_the_old_give_the_new(seed: int) -> None:
+    found = pair(seed)
+    if found is None:
+        return
+    old, new = found
+    before = renamed(old, new).old  # references follow a rename, which is told once
+    assert _sorted(applied(plain(tree(before)), meaning(old, new))) == normal(new)
+
+
+MIRROR = {"added": "removed", "removed": "added", "raised": "lowered", "lowered": "raised", "on": "off", "off": "on"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS)
+def test_both_directions_mirror_each_other(seed: int) -> None:
+    found = pair(seed)
+    if found is None:
+        return
+    there, back = meaning(*found), meaning(*reversed(found))
+
+    def told(changes: list[Change], flip: bool) -> list[tuple[str, ...]]:
+        sides = [(c.after, c.before) if flip else (c.before, c.after) for c in changes]
+        ops = [MIRROR.get(c.op, c.op) if flip else c.op for c in changes]
+        # A place has the new name of what was renamed; what is inside it is compared without.
+        bare = [re.sub(r"\[[^\]]*\]", "", c.place) for c in changes]
+        return sorted((op, place, str(a), str(b)) for op, place, (a, b) in zip(ops, bare, sides, strict=True))
+
+    assert told(there, True) == told(back, False)
+
+
+# --- classes
+
+
+@pytest.mark.parametrize(("path", "node"), every_field())
+def test_no_change_of_a_field_is_unclassified(path: str, node: dict[str, Any]) -> None:
+    if node.get("x-aigw-later") or node.get("x-aigw-reserved") or path.endswith("configRef"):
+        return
+    at = tuple(path.strip(".").split("."))
+    place: tuple[Any, ...] = ()
+    for step in at:
+        inner = follow(field(place) or {})
+        if inner.get("type") == "array":
+            place = (*place, 0)
+        place = (*place, step)
+    assert field(place) is not None, place
+    for event in {*events(node), *(("set", "unset") if node.get("type") == "array" else ())}:
+        found = classes(event, general(place))
+        assert found != ("unclassified",), (path, event)
+        assert {*found} <= {*CLASSES}
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS)
+def test_every_change_has_a_class_and_a_sentence(seed: int) -> None:
+    found = pair(seed, 3)
+    for change in meaning(*found) if found else ():
+        assert "unclassified" not in change.classes, change
+        assert change.classes
+        assert change.sentence.startswith(change.place or "the spec")
+
+
+# --- outputs
+
+
+def side(spec: Any) -> Side:
+    one = checked(spec)
+    documents = {}
+    for name in TARGETS:
+        built = build_all_accepted(one, TargetChoice(name, "", {"tokenLimits": "local"} if name == "envoy" else {}))
+        documents[name] = {d.filename: d.body for d in built.documents}
+    return Side(spec, documents, one.name)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS)
+def test_every_difference_of_an_output_has_a_cause(seed: int) -> None:
+    found = pair(seed)
+    if found is None:
+        return
+    result = diff(side(found[0]), side(found[1]), {name: facts(name) for name in TARGETS})
+    assert not [t for changes in result.targets.values() for t in changes if not t.causes]
+
+
+@settings(max_examples=15, deadline=None)
+@given(SEEDS)
+def test_another_order_changes_no_output_that_is_told(seed: int) -> None:
+    spec = gateway(seed)
+    if spec is None:
+        return
+    mixed = shuffled(spec, Random(seed))
+    found = diff(side(spec), side(mixed), {name: facts(name) for name in TARGETS})
+    assert found.empty, found.targets
+
+
+# --- parts
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS)
+def test_a_gateway_of_parts_is_compared_as_if_it_were_written_in_one_piece(seed: int) -> None:
+    """Two versions of a part, with the same contract: the laws hold for what is merged."""
+    found = pair(seed)
+    if found is None:
+        return
+    dice = Random(seed)
+    rules = referring.contract(found[0]["spec"], dice)
+    own = referring.cut(found[0]["spec"], dice, 0.5) or {}
+    specs = [referring.resolved(one["spec"], rules, own)[0] for one in found]
+    wholes = [{**found[0], "spec": spec} for spec in specs]
+    if any(checked(w).gateway is None for w in wholes):
+        return
+    assert meaning(wholes[0], copy.deepcopy(wholes[0])) == []
+    changes = meaning(*wholes)
+    assert len(changes) == len(meaning(*reversed(wholes)))
+    assert (not changes) == (normal(wholes[0]) == normal(wholes[1]))
