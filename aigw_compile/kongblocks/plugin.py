@@ -57,7 +57,9 @@ def spread(gateway: str, services: Sequence[str], plugins: Iterable[Plugin]) -> 
             yield plugin
             continue
         for service in services:
-            yield _named(plugin, str(plugin.block["instance_name"]).replace(gateway, service, 1))._replace(service=service)
+            yield _named(plugin, str(plugin.block["instance_name"]).replace(gateway, service, 1))._replace(
+                service=service
+            )
 
 
 def _named(plugin: Plugin, instance: str) -> Plugin:
