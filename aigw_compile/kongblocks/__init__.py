@@ -35,7 +35,7 @@ from aigw_compile.kongblocks import (
 )
 from aigw_compile.kongblocks.edition import EDITIONS, Edition
 from aigw_compile.kongblocks.names import TAG, tags
-from aigw_compile.kongblocks.plugin import Plugin
+from aigw_compile.kongblocks.plugin import Plugin, spread
 from aigw_compile.kongblocks.routes import Route, Service
 from aigw_compile.kongblocks.secrets import Reference
 from aigw_compile.kongblocks.wanted import Wanted, wanted
@@ -90,7 +90,7 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
         *watching,
         *answering(gateway, plan, edition, listed),
     )
-    plugins = tuple(plugin.spread(gateway.name, [s.name for s in services], made))
+    plugins = tuple(spread(gateway.name, [s.name for s in services], made))
     used = [*secret_uses(plan.left(gateway))]
     variables = watch.environment(gateway, plan, edition)
     prefixes = doors.credential_prefixes(gateway)
