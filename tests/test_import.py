@@ -173,7 +173,7 @@ def configured(body: Any, name: str) -> dict[str, list[Any]]:
         add(str(plugin.get("route") or plugin.get("consumer") or ""), plugin)
     for service in body["services"]:
         for plugin in service.get("plugins", ()):
-            add("", plugin)
+            add(str(plugin.get("consumer") or ""), plugin)
         for route in service.get("routes", ()):
             for plugin in route.get("plugins", ()):
                 add(route["name"], plugin)

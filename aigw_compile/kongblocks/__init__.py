@@ -35,7 +35,7 @@ from aigw_compile.kongblocks import (
 )
 from aigw_compile.kongblocks.edition import EDITIONS, Edition
 from aigw_compile.kongblocks.names import TAG, tags
-from aigw_compile.kongblocks.plugin import Plugin
+from aigw_compile.kongblocks.plugin import Plugin, spread
 from aigw_compile.kongblocks.routes import Route, Service
 from aigw_compile.kongblocks.secrets import Reference
 from aigw_compile.kongblocks.wanted import Wanted, wanted
@@ -83,18 +83,20 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
     listed = behind.listed(gateway, plan) if handing else routes.routes(gateway, plan, edition)
     watching = behind.discreet(gateway, watch.watch(gateway, plan)) if handing else watch.watch(gateway, plan)
     answering = behind.plugins if handing else _models
-    plugins = (
+    services = behind.services(gateway, listed) if handing else routes.services(gateway, plan, edition)
+    made = (
         *doors.authentication(gateway, plan, edition),
         *edge.cors(gateway, plan),
         *watching,
         *answering(gateway, plan, edition, listed),
     )
+    plugins = tuple(spread(gateway.name, [s.name for s in services], made))
     used = [*secret_uses(plan.left(gateway))]
     variables = watch.environment(gateway, plan, edition)
     prefixes = doors.credential_prefixes(gateway)
     named = frozenset(u.ref.vault.name for u in used if u.ref.vault)
     blocks = Blocks(
-        behind.services(gateway, listed) if handing else routes.services(gateway, plan, edition),
+        services,
         listed,
         plugins,
         (*access.consumers(gateway, plan), *doors.nobodies(gateway, plan, edition)),

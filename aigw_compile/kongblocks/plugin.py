@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Pointer
@@ -44,3 +44,28 @@ def make(
     texts = [TAG, *dict.fromkeys(tag(text) for text, _ in said)]
     fields = {"name": name, "instance_name": instance, "config": config, "tags": at(texts, *(p for _, p in said))}
     return Plugin(Block(config.origin, fields), route, consumer)
+
+
+def spread(gateway: str, services: Sequence[str], plugins: Iterable[Plugin]) -> Iterator[Plugin]:
+    """Put what stands nowhere at the services of a gateway: a Kong may serve other APIs, which it is no business of.
+
+    With several services, what counts stays as it is, since each service would count for itself; all else gets a copy for each.
+    """
+    for plugin in plugins:
+        counts = "limit" in plugin.name and plugin.name != "request-size-limiting"
+        if plugin.route or plugin.service or (len(services) > 1 and (counts or plugin.consumer)):
+            yield plugin
+            continue
+        for service in services:
+            yield _named(plugin, str(plugin.block["instance_name"]).replace(gateway, service, 1))._replace(
+                service=service
+            )
+
+
+def _named(plugin: Plugin, instance: str) -> Plugin:
+    block = Block(plugin.block.origin)
+    for key, value in plugin.block.items():
+        origins = plugin.block.origins.get(key)
+        block[key] = at(value, *origins) if origins is not None else value
+    block["instance_name"] = instance
+    return plugin._replace(block=block)

@@ -49,6 +49,7 @@ def plugins(body: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
     for plugin in body.get("plugins", ()):
         yield plugin, "", ""
     for service in body["services"]:
+        yield from ((p, "", p.get("consumer", "")) for p in service.get("plugins", ()))
         for route in service["routes"]:
             yield from ((p, route["name"], p.get("consumer", "")) for p in route["plugins"])
     for consumer in body.get("consumers", ()):
@@ -149,7 +150,9 @@ def test_names_are_unique_and_references_are_whole(name: str, profile: str) -> N
     body = output(SPECS[name], profile)
     instances = [p["instance_name"] for p, _, _ in plugins(body)]
     assert len(instances) == len(set(instances))
-    scopes = [(p["name"], r, c) for p, r, c in plugins(body)]
+    at_services = [(p["name"], s["name"], p.get("consumer")) for s in body["services"] for p in s.get("plugins", ())]
+    elsewhere = {id(p) for s in body["services"] for p in s.get("plugins", ())}
+    scopes = [*at_services, *((p["name"], r, c) for p, r, c in plugins(body) if id(p) not in elsewhere)]
     assert len(scopes) == len(set(scopes))
     prefixes = {v["prefix"] for v in body.get("vaults", ())} | {"env"}
 

@@ -267,8 +267,20 @@ def test_our_references_are_quoted() -> None:
 
 
 CHANGED: list[tuple[str, Pointer, Any, str, str]] = [
-    ("an unknown field", ("plugins", 0, "config", "no_such"), 1, "AIG9001", "there is no field `no_such` here"),
-    ("a constant of ours", ("plugins", 0, "config", "hide_credentials"), "yes", "AIG9001", "true or false must stand"),
+    (
+        "an unknown field",
+        ("services", 0, "plugins", 0, "config", "no_such"),
+        1,
+        "AIG9001",
+        "there is no field `no_such` here",
+    ),
+    (
+        "a constant of ours",
+        ("services", 0, "plugins", 0, "config", "hide_credentials"),
+        "yes",
+        "AIG9001",
+        "true or false must stand",
+    ),
     ("an entity", ("services", 0, "port"), -1, "AIG9001", "-1 is out of bounds"),
     ("a value of the spec", ("services", 0, "routes", 0, "methods"), ["post"], "AIG9001", "not of the form"),
     ("a vault that nobody has", ("services", 0, "host"), "{vault://nowhere/x}", "AIG9001", "no vault has the prefix"),

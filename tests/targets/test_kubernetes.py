@@ -434,16 +434,19 @@ def test_the_same_plugins_as_for_kong(name: str) -> None:
         notes = picked(objects, kind, at)["metadata"]["annotations"].get("konghq.com/plugins", "")
         return {(plugins[n]["plugin"], plugins[n]["instance_name"]) for n in notes.split(",") if n}
 
-    def said(block: Any) -> set[tuple[str, str]]:
-        return {(p["name"], p["instance_name"]) for p in block.get("plugins", ())}
+    def said(block: Any, consumer: str = "") -> set[tuple[str, str]]:
+        mine = (p for p in block.get("plugins", ()) if p.get("consumer", "") == consumer or "methods" in block)
+        return {(p["name"], p["instance_name"]) for p in mine}
 
     gateway = checked(name).gateway
     assert gateway
-    assert said(kong) == hung("Service", f"{gateway.name}-egress")
-    for route in kong["services"][0]["routes"]:
+    (service,) = kong["services"]
+    assert "plugins" not in kong, "other APIs of a Kong are left alone"
+    assert said(service) == hung("Service", f"{gateway.name}-egress")
+    for route in service["routes"]:
         assert said(route) == hung("HTTPRoute", label(route["name"])), route["name"]
     for consumer in kong.get("consumers", ()):
-        assert said(consumer) <= hung("KongConsumer", label(gateway.name, consumer["username"]))
+        assert said(service, consumer["username"]) <= hung("KongConsumer", label(gateway.name, consumer["username"]))
 
 
 def test_a_profile_inherits_the_rows_of_the_target_that_does_its_work() -> None:
