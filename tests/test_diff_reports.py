@@ -110,7 +110,11 @@ def test_one_limit_of_a_whole_company_is_one_cause_with_its_counts(
     assert "in 3 gateways (devtools, search, support), 3 models and 5 consumers in all" in said
     assert said.count("1 change told above") == 3
     assert len(said.splitlines()) <= 14
-    shown = CliRunner().invoke(cli, ["diff", str(old), "--format", "html", "--show-normalised"], catch_exceptions=False).output
+    shown = (
+        CliRunner()
+        .invoke(cli, ["diff", str(old), "--format", "html", "--show-normalised"], catch_exceptions=False)
+        .output
+    )
     assert shown.count("<!doctype html>") == 1
     assert shown.count("<h1>") == 3
     assert "<summary>written differently, with the same meaning: 0</summary>" in shown
