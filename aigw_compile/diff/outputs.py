@@ -71,8 +71,14 @@ class Origins:
                 around = own or [here.origin]
             else:
                 own = []
+            if not _has(here, step):  # a place of the other side alone
+                return around
             here = here[step]
         return [*own, *(origin for _, origin in source_map(here))] or around
+
+
+def _has(value: Any, step: str | int) -> bool:
+    return step in value if isinstance(value, dict) else isinstance(value, list) and step in range(len(value))
 
 
 def _causes(
