@@ -79,7 +79,7 @@ def _built(
         for one in (c for c in checked if c.part is None):
             builds = [compiler.build(one, choice, (*accepts, *opened.project.accepts)) for choice in choices]
             documents = {b.target.name: {d.filename: d.body for d in b.documents} for b in builds if b.documents}
-            gateways[one.name] = Side(one.source.data, documents, one.name, one.source.veil)
+            gateways[one.name] = Side(one.source.data, documents, one.name, one.source.veil, one.gateway)
             sources[one.name] = one.source
     return Sides(gateways, sources, {c.name: facts(c.name, c.profile, c.options) for c in choices})
 
@@ -98,7 +98,7 @@ def _outputs(path: Path) -> Sides:
             continue
         held = gateways.get(side.gateway)
         documents = {**(held.documents if held else {}), **side.documents}
-        gateways[side.gateway] = Side(side.data, documents, side.gateway, side.veil)
+        gateways[side.gateway] = side._replace(documents=documents)
     return Sides(gateways, sources, {name: facts(name) for name in TARGETS})
 
 
@@ -291,7 +291,7 @@ def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against:
     """Compare a build with what stands in its folder, or with another side."""
     name = built.target.name
     hides = one.source.veil
-    new = Side(one.source.data, {name: {d.filename: d.body for d in built.documents}}, one.name, hides)
+    new = Side(one.source.data, {name: {d.filename: d.body for d in built.documents}}, one.name, hides, one.gateway)
     losses = [x for x in built.plan.losses if x.accepted and x.security]
     accepted = [f"{built.target.title}: {hides.text(f'{x.place}: {x.capability.note}')} ({x.accepted})" for x in losses]
     if against is not None:
@@ -308,7 +308,11 @@ def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against:
 
 
 def findings(built: Built) -> Iterator[Diagnostic]:
-    """Yield a warning where an output changed although the spec did not."""
+    """Yield a warning where an output changed although the spec did not, and where nobody has said what a change means."""
+    for change in built.diff.changes:
+        if "unclassified" in change.classes:
+            message = f"{built.diff.gateway}: {change.place} changed, and no class of change is declared for it"
+            yield Diagnostic("AIG7002", Severity.WARNING, message, (), "look at it yourself: the diff cannot judge it")
     if built.diff.changes:
         return
     for name, found in built.diff.targets.items():

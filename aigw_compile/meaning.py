@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Json, Pointer
@@ -38,6 +38,39 @@ class Item(NamedTuple):
 Tree = Node | Item
 
 
+def only_different(old: Json, new: Json, kept: Collection[Pointer] = ()) -> tuple[Json, Json]:
+    """Return two documents without the named things that are written alike in both: None stands where each was.
+
+    What is left has its place, and nothing of what was taken out can mean something else on the other side. `kept`:
+    places in the old document of things that are left in.
+    """
+    sides: list[Json] = []
+    stay = {(at[1], at[2]) for at in kept if len(at) > 2}
+    known = [_named(side) for side in (old, new)]
+    for side, mine, other in zip((old, new), known, reversed(known), strict=True):
+        if not isinstance(side, dict) or not isinstance(side.get("spec"), dict):
+            return old, new
+        spec: dict[str, Json] = {**side["spec"]}  # type: ignore[dict-item]
+        for kind, items in mine.items():
+            there = other.get(kind, {})
+            alike = {n for n, item in items.items() if there.get(n) == item}
+            alike -= {n for i, n in enumerate(known[0].get(kind, {})) if (kind, i) in stay}
+            spec[kind] = [None if name in alike else item for name, item in items.items()]
+        sides.append({**side, "spec": spec})
+    return sides[0], sides[1]
+
+
+def _named(document: Json) -> dict[str, dict[str, Json]]:
+    """The top lists whose items have names, where no two have the same."""
+    spec = document.get("spec") if isinstance(document, dict) else None
+    found: dict[str, dict[str, Json]] = {}
+    for kind, items in spec.items() if isinstance(spec, dict) else ():
+        if isinstance(items, list) and all(isinstance(x, dict) and isinstance(x.get("name"), str) for x in items):
+            named: dict[str, Json] = {x["name"]: x for x in items}  # type: ignore[index, call-overload, misc]
+            found |= {kind: named} if len(named) == len(items) else {}
+    return found
+
+
 def tree(document: Json) -> Node:
     """Return a document in normal form. diff(x, x with its defaults written out) is empty because of this."""
     whole = completed(with_defaults(document))
@@ -58,7 +91,7 @@ def completed(document: Json) -> Json:
     if not isinstance(document, dict) or not isinstance(document.get("spec"), dict):
         return document
     spec: Any = document["spec"]
-    for model in spec.get("models", ()):
+    for model in filter(None, spec.get("models", ())):
         model.setdefault("timeouts", {})
         model.setdefault("health", {})
         model.setdefault("loadBalancing", {})
@@ -67,9 +100,9 @@ def completed(document: Json) -> Json:
         model.setdefault("fallback", {}).setdefault("on", [*FALLBACK_ON])
         for target in model.get("targets", ()):
             target.setdefault("name", target_name(target))
-    places = [("gateway", spec), *(("model", m) for m in spec.get("models", ()))]
-    places += [("group", g) for g in spec.get("consumerGroups", ())]
-    places += [("consumer", c) for c in spec.get("consumers", ())]
+    places = [("gateway", spec), *(("model", m) for m in filter(None, spec.get("models", ())))]
+    places += [("group", g) for g in filter(None, spec.get("consumerGroups", ()))]
+    places += [("consumer", c) for c in filter(None, spec.get("consumers", ()))]
     for scope, holder in places:
         for kind in ("requestTransformer", "responseTransformer", "cache"):
             if "off" in (given := holder.get("policies", {}).get(kind, {})):
@@ -120,6 +153,7 @@ def _list(value: list[Any], schema: dict[str, Any], at: Pointer) -> Tree:
         named = {
             str(item["name"] if "name" in item else target_name(item)): _tree(item, items, (*at, i))
             for i, item in enumerate(value)
+            if item is not None
         }
         return Node("keyed", named, at)
     if kind == "set":

@@ -203,6 +203,14 @@ def test_an_output_that_changed_without_the_spec_is_said_to_be_the_compilers(tmp
     assert [d.code for d in comparing.findings(found)] == ["AIG7001"]
 
 
+def test_a_change_that_nobody_has_classed_is_a_warning() -> None:
+    change = meaning(data(DESK), edited(("attempts: 1", "attempts: 3")))[0]._replace(classes=("unclassified",))
+    built = comparing.Built(Diff("desk", False, (change,), {}), nowhere)
+    assert [(d.code, d.message) for d in comparing.findings(built)] == [
+        ("AIG7002", "desk: models[chat].retries.attempts changed, and no class of change is declared for it")
+    ]
+
+
 # --- what parts hide
 
 HIDES: list[tuple[tuple[str | int, ...], list[tuple[str, str, str]]]] = [

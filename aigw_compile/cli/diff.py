@@ -12,12 +12,12 @@ import click
 from aigw_compile import comparing, compiler, live
 from aigw_compile.approvals import Approvals, approvals
 from aigw_compile.cli import common
+from aigw_compile.diff import Diff, normalised
 from aigw_compile.diff import diff as compare
-from aigw_compile.diff import normalised
 from aigw_compile.mask import scrub
 from aigw_compile.project import TargetChoice
 from aigw_compile.render import normalised as rendered
-from aigw_compile.render.changes import FORMATS, text
+from aigw_compile.render.changes import FORMATS, Places, page, texts
 
 
 @click.command()
@@ -94,25 +94,32 @@ def _run(
         )
         raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
     changed = failed = 0
-    for name in [*new.gateways, *(n for n in old.gateways if n not in new.gateways)]:
-        if name not in new.gateways:
-            click.echo(f"{name}: the whole gateway is gone [breaking]")
-            changed, failed = changed + 1, failed + ("breaking" in classes)
-            continue
-        side = new.gateways[name]
-        found = compare(old.gateways.get(name), side, new.facts)
-        where = comparing.places(new.sources.get(name), old.sources.get(name))
-        shown = text(found, where, colour=common.coloured()) if format_ == "text" else FORMATS[format_](found, where)
-        before = old.gateways.get(name)
-        if show_normalised and before:
-            same = (*normalised(before.data, side.data, found.changes, (before.veil, side.veil)),)
-            shown = rendered.into(shown, same, format_)
-        click.echo(shown, nl=False)
-        for target in sorted({*side.documents} ^ {*(old.gateways[name].documents if name in old.gateways else ())}):
-            if name in old.gateways and format_ == "text":
-                click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")
+    pages: list[tuple[Diff, Places]] = []
+    for name in new.gateways:
+        found = compare(old.gateways.get(name), new.gateways[name], new.facts)
+        pages.append((found, comparing.places(new.sources.get(name), old.sources.get(name))))
         changed += not found.empty
         failed += len(common.failing(found, approved, classes))
+    if format_ == "text":
+        head, reports = texts(pages, colour=common.coloured())
+        click.echo(head, nl=False)
+    elif format_ == "html":
+        reports = [page(pages), *("" for _ in pages[1:])]
+    else:
+        reports = [FORMATS[format_](*one) for one in pages]
+    for (found, _), report in zip(pages, reports, strict=True):
+        before, side = old.gateways.get(found.gateway), new.gateways[found.gateway]
+        if show_normalised and before and report:
+            same = (*normalised(before.data, side.data, found.changes, (before.veil, side.veil)),)
+            report = rendered.into(report, same, format_)
+        click.echo(report, nl=False)
+        for target in sorted({*side.documents} ^ {*(before.documents if before else ())}):
+            if before and format_ == "text":
+                click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")
+    for name in old.gateways:
+        if name not in new.gateways:
+            click.echo(f"{name}: the whole gateway is gone [breaking]", err=format_ != "text")
+            changed, failed = changed + 1, failed + ("breaking" in classes)
     raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
 
 
@@ -126,11 +133,16 @@ def _shown(
     """Print what differs of a Kong, and what is to say of it; return how many changes there are, and how many fail."""
     changed = failed = 0
     said = [finding for kong in kongs for finding in kong.findings]
+    pages: list[tuple[Diff, Places]] = []
     for one in drifts:
-        click.echo(FORMATS[format_](one.diff, one.places), nl=False)
+        pages.append((one.diff, one.places))
+        if format_ != "html":
+            click.echo(FORMATS[format_](one.diff, one.places), nl=False)
         said += one.findings
         changed += len(one.diff.changes)
         failed += len(common.failing(one.diff, approved, classes))
+    if format_ == "html":
+        click.echo(page(pages), nl=False)
     for finding in dict.fromkeys(said):
         hint = f" ({finding.hint})" if finding.hint else ""
         click.echo(scrub(f"{finding.severity.name.lower()} {finding.code} {finding.message}{hint}"), err=True)

@@ -33,7 +33,10 @@ def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted
     if old is None:
         return Diff(new.gateway, True, (), {}, tuple(accepted))
     veils = (old.veil, new.veil)
-    changes = sorted(meaning(old.data, new.data, veils), key=lambda c: (CLASSES.index(c.classes[0]), c.place, c.op))
+    changes = sorted(
+        meaning(old.data, new.data, veils, (old.meant, new.meant)),
+        key=lambda c: (CLASSES.index(c.classes[0]), c.place, c.op),
+    )
     targets: dict[str, tuple[TargetChange, ...]] = {}
     written = orders(old.data, new.data)
     for name in new.documents:

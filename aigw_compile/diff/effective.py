@@ -129,20 +129,21 @@ class World(NamedTuple):
         )
 
 
-def world(document: Json) -> World:
-    """Return a side that can be asked what applies to a call."""
-    whole = with_defaults(document)
-    gateway = lower(whole if isinstance(whole, dict) else {})
+def world(document: Json, gateway: ir.Gateway | None = None) -> World:
+    """Return a side that can be asked what applies to a call; `gateway` is what the document means, where that is known."""
+    if gateway is None:
+        whole = with_defaults(document)
+        gateway = lower(whole if isinstance(whole, dict) else {})
     auth = gateway.auth
     unlisted: dict[str, ir.Consumer] = {}
     if auth is None or auth.anonymous:
-        unlisted[UNLISTED] = _somebody(UNLISTED, ())
+        unlisted[UNLISTED] = somebody(UNLISTED, ())
     for issuer in auth.jwt if auth else ():
         if issuer.unknown_consumer == "accept":
             named = issuer.group_map.values() if issuer.group_map else (g.name for g in gateway.consumer_groups)
             for group in ("", *(sorted({*named}) if issuer.groups_claim else ())):
                 name = f"{UNLISTED}{issuer.name}/{group}"
-                unlisted[name] = _somebody(name, (group,) if group else ())
+                unlisted[name] = somebody(name, (group,) if group else ())
     return World(
         gateway,
         {m.name: m for m in gateway.models},
@@ -154,7 +155,7 @@ def world(document: Json) -> World:
 
 def callers(one: World, other: World) -> Iterator[tuple[Caller, Caller]]:
     """Yield whoever is on both sides: consumers to whom the same applies on each side go together."""
-    listed = [{n for m in w.models.values() for n in _named(m)} for w in (one, other)]
+    listed = [{n for m in w.models.values() for n in named_by(m)} for w in (one, other)]
     alike: dict[Any, list[str]] = {}
     for name, consumer in one.consumers.items():
         if name in other.consumers:
@@ -266,10 +267,10 @@ def _bare(node: Any) -> Any:
     return None if node is None else tuple(node)[:-1]
 
 
-def _named(model: ir.Model) -> Iterator[str]:
+def named_by(model: ir.Model) -> Iterator[str]:
     for who in (model.access.allow, model.access.deny) if model.access else ():
         yield from who.consumers if who else ()
 
 
-def _somebody(name: str, groups: tuple[str, ...]) -> ir.Consumer:
+def somebody(name: str, groups: tuple[str, ...]) -> ir.Consumer:
     return ir.Consumer(name, groups, (), (), (), ())

@@ -31,16 +31,13 @@ def effects(old: World, new: World) -> Iterator[Effect]:
     """Yield what differs for each model that is on both sides and each caller; whoever is alike goes together."""
     outer_same = _outer(old) == _outer(new)
     groups = [*callers(old, new)]
+    changed = [(a, b) for a, b in groups if a.enters != b.enters or not _same(a, b)]
     for name in old.models:
         if name not in new.models:
             continue
         models = (old.models[name], new.models[name])
-        model_same = _policies(models[0].policies) == _policies(models[1].policies) and _who(models[0]) == _who(
-            models[1]
-        )
-        for before, after in groups:
-            if outer_same and model_same and before.enters == after.enters and _same(before, after):
-                continue
+        same = _policies(models[0].policies) == _policies(models[1].policies) and _who(models[0]) == _who(models[1])
+        for before, after in changed if outer_same and same else groups:
             a, b = old.call(models[0], before.one), new.call(models[1], after.one)
             a, b = a._replace(allowed=a.allowed and before.enters), b._replace(allowed=b.allowed and after.enters)
             yield from _between(a, b, name, after)

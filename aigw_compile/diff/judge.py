@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.diff import costs, words
-from aigw_compile.diff.effective import UNLISTED, World, destinations, world
+from aigw_compile.diff.effective import UNLISTED, World, destinations, named_by, somebody, world
 from aigw_compile.diff.effects import RELAXED, Effect, effects
 from aigw_compile.diff.types import CLASSES, Change
 from aigw_compile.mask import HIDDEN, Veil
@@ -45,10 +46,15 @@ SPOKEN = ("security-relaxing", "security-tightening", "breaking", "cost", "behav
 class Judge:
     """Both sides, and every effect that the changes between them have on calls."""
 
-    def __init__(self, old: Json, new: Json, veils: tuple[Veil, Veil]) -> None:
-        self.old, self.new = world(old), world(new)
-        self.veils = veils
-        self.used = [_used(side) for side in (old, new)]
+    def __init__(
+        self,
+        documents: tuple[Json, Json],
+        veils: tuple[Veil, Veil],
+        meant: tuple[ir.Gateway | None, ir.Gateway | None] = (None, None),
+    ) -> None:
+        self.old, self.new = (world(d, g) for d, g in zip(documents, meant, strict=True))
+        self.veils, self.documents = veils, documents
+        self.crowds = [Counter(c.groups for c in w.gateway.consumers) for w in (self.old, self.new)]
         self.effects = [*effects(self.old, self.new)]
         self.everywhere = [{d for m in w.models.values() for d in destinations(m)} for w in (self.old, self.new)]
 
@@ -224,10 +230,10 @@ class Judge:
         side = self.old if found.change.old else self.new
         if scope == "models":
             model = side.models.get(name)
-            return (1, _count(side, model)) if model else (0, 0)
+            return (1, self._count(side, model)) if model else (0, 0)
         if scope == "providers":
             models = [m for m in side.models.values() if any(t.provider.name == name for t in m.targets)]
-            return len(models), max((_count(side, m) for m in models), default=0)
+            return len(models), max((self._count(side, m) for m in models), default=0)
         if scope == "consumers":
             one = side.consumers.get(name)
             return (sum(ir.may_call(m, one) for m in side.models.values()), 1) if one else (0, 0)
@@ -236,8 +242,19 @@ class Judge:
             return (len(side.models) if members else 0, len(members))
         if scope in ("listeners", "auth"):
             return len(side.models), sum(not c.startswith(UNLISTED) for c in side.consumers)
-        users = self.used[not found.change.old].get((scope, name), set())
-        return len(users), 0
+        if scope in ("vaults", "stores"):
+            return len(_users(self.documents[not found.change.old], scope, name)), 0
+        return 0, 0
+
+    def _count(self, side: World, model: ir.Model) -> int:
+        """How many consumers may call a model: those in the same groups are asked once, those that it names one by one."""
+        crowds = self.crowds[side is self.new]
+        found = sum(n for groups, n in crowds.items() if ir.may_call(model, somebody("", groups)))
+        for name in {*named_by(model)}:
+            one = side.consumers.get(name)
+            if one is not None:
+                found += ir.may_call(model, one) - ir.may_call(model, somebody("", one.groups))
+        return found
 
     def _open(self, found: Found) -> bool:
         """Whether nothing that an estimate is made from is hidden."""
@@ -294,13 +311,9 @@ def _unit(at: Pointer) -> Pointer:
     return at
 
 
-def _used(document: Json) -> dict[tuple[str, str], set[str]]:
-    """(vaults or stores, name) -> where it is used."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for kind, at, name in uses(document):
-        if kind in ("vaults", "stores") and at[1:2] == ("models",):
-            found.setdefault((kind, name), set()).add(str(at[2]))
-    return found
+def _users(document: Json, kind: str, name: str) -> set[int | str]:
+    """The models that a vault or a store serves by name."""
+    return {at[2] for listed, at, used in uses(document) if (listed, used) == (kind, name) and at[1:2] == ("models",)}
 
 
 def _tells(at: Pointer) -> bool:
@@ -316,11 +329,6 @@ def _tells(at: Pointer) -> bool:
 def _reached(effects: list[Effect]) -> tuple[int, int]:
     named = {c for e in effects for c in e.callers if not c.startswith(UNLISTED)}
     return len({e.model for e in effects}), len(named)
-
-
-def _count(side: World, model: ir.Model) -> int:
-    consumers = (c for c in side.consumers.values() if not c.name.startswith(UNLISTED))
-    return sum(ir.may_call(model, c) for c in consumers)
 
 
 def _able(model: ir.Model) -> int:

@@ -6,30 +6,36 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from aigw_compile import ir
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.diff.judge import Found, Judge
 from aigw_compile.diff.renames import Renames, renamed
 from aigw_compile.diff.types import CLASSES, Change
 from aigw_compile.mask import HIDDEN, NO_VEIL, Veil
-from aigw_compile.meaning import Item, Node, Tree, plain, tree
+from aigw_compile.meaning import Item, Node, Tree, only_different, plain, tree
 from aigw_compile.meaning import shown as shown_as
 from aigw_compile.schema import change as declared
 from aigw_compile.schema import field
 
 Veils = tuple[Veil, Veil]
 """What is hidden on the old side, and on the new one."""
+Meant = ir.Gateway | None
 
 
-def meaning(old: Json, new: Json, veils: Veils = (NO_VEIL, NO_VEIL)) -> list[Change]:
+def meaning(
+    old: Json, new: Json, veils: Veils = (NO_VEIL, NO_VEIL), meant: tuple[Meant, Meant] = (None, None)
+) -> list[Change]:
     """Return what changed in meaning between two documents, judged on the policies that really apply.
 
+    `meant`: what each document was lowered to, where somebody has it already.
     What stands at a hidden place on either side is `(hidden)` in every value, name and sentence.
     """
     before, names = renamed(old, new)
-    found = [*_Walk(names, veils).maps(tree(before), tree(new), "", ())]
+    left = only_different(before, new, names)
+    found = [*_Walk(names, veils).maps(tree(left[0]), tree(left[1]), "", ())]
     if not found:
         return []
-    judge = Judge(before, new, veils)
+    judge = Judge((before, new), veils, (None if names else meant[0], meant[1]))
     return [judge.judged(one) for one in found]
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.diff.types import Change
 from aigw_compile.mask import HIDDEN, NO_VEIL, Veil
-from aigw_compile.meaning import Item, Node, Tree, plain, written
+from aigw_compile.meaning import Item, Node, Tree, only_different, plain, written
 
 Veils = tuple[Veil, Veil]
 
@@ -45,7 +45,16 @@ def orders(old: Json, new: Json) -> list[tuple[Pointer, Pointer]]:
     """Return the places, on each side, of lists whose common items stand in another order, which means nothing."""
     if not (isinstance(old, dict) and isinstance(new, dict)):
         return []
-    return [*_orders(written(old), written(new))]
+    sides: list[Any] = [spec if isinstance(spec := x.get("spec"), dict) else {} for x in (old, new)]
+    found: list[tuple[Pointer, Pointer]] = []
+    for kind in (k for k in sides[0] if k in sides[1] and isinstance(sides[0][k], list)):
+        names = [[str(x.get("name")) if isinstance(x, dict) else str(x) for x in side[kind]] for side in sides]
+        if names[0] != names[1]:
+            both = {*names[0]} & {*names[1]}
+            common = [[n for n in some if n in both] for some in names]
+            found += [(("spec", kind), ("spec", kind))] if common[0] != common[1] else []
+    left = only_different(old, new)
+    return [*found, *_orders(written(left[0]), written(left[1]))]
 
 
 def _orders(old: Tree, new: Tree) -> Iterator[tuple[Pointer, Pointer]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.diff.types import Change, TargetChange
-from aigw_compile.document import source_map
+from aigw_compile.document import Block, source_map
 from aigw_compile.mask import HIDDEN, NO_VEIL, Veil, scrub
 from aigw_compile.target import TargetFacts
 
@@ -58,18 +58,27 @@ class Origins:
     """The places of the spec that each part of an output came from."""
 
     def __init__(self, body: Json) -> None:
-        self.at: dict[Pointer, list[Pointer]] = {}
-        for out, origin in source_map(body):
-            self.at.setdefault(out, []).append(origin)
+        self.body = body
 
     def of(self, out: Pointer) -> list[Pointer]:
         """The origins of a place, of what is inside it, or else of the nearest thing around it."""
-        inside = [o for place, origins in self.at.items() if place[: len(out)] == out for o in origins]
-        if inside:
-            return inside
-        while out not in self.at and out:
-            out = out[:-1]
-        return self.at.get(out, [])
+        around: list[Pointer] = []
+        own: list[Pointer] = []
+        here: Any = self.body
+        for step in out:
+            if isinstance(here, Block):
+                own = [*here.origins.get(str(step), ())]
+                around = own or [here.origin]
+            else:
+                own = []
+            if not _has(here, step):  # a place of the other side alone
+                return around
+            here = here[step]
+        return [*own, *(origin for _, origin in source_map(here))] or around
+
+
+def _has(value: Any, step: str | int) -> bool:
+    return step in value if isinstance(value, dict) else isinstance(value, list) and step in range(len(value))
 
 
 def _causes(
@@ -112,6 +121,8 @@ def differences(
     old: Any, new: Any, identity: Mapping[str, Any], place: str, at_old: Pointer, at_new: Pointer
 ) -> Iterator[Pair]:
     """Yield (operation, place, before, after, where it stood, where it stands) of each difference; items of lists go by identity."""
+    if old == new:
+        return
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(k for k in new if k not in old)]:
             step = f"{place}.{key}" if place else key

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from aigw_compile import ir
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.mask import NO_VEIL, Veil
 
@@ -48,6 +49,8 @@ class Side(NamedTuple):
     gateway: str = ""
     veil: Veil = NO_VEIL
     """What parts hide in `data`."""
+    meant: ir.Gateway | None = None
+    """What `data` was lowered to, where somebody has it already."""
 
 
 class TargetChange(NamedTuple):

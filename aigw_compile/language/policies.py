@@ -155,7 +155,12 @@ class Transformer(Strict):
     timeout: Duration = field("How long it may take.", LONGER, "30s")
     onError: Literal["fail", "pass"] = field(
         "What happens when it fails: the call fails, or goes on as it was.",
-        {"raised": ["behaviour", "security-relaxing"], "lowered": ["availability"]},
+        {
+            "raised": ["behaviour", "security-relaxing"],
+            "lowered": ["availability"],
+            "added": ["behaviour"],
+            "removed": ["behaviour"],
+        },
         "fail",
         extra=ordered("fail", "pass"),
     )
@@ -187,11 +192,18 @@ class Cache(Strict):
         extra={"x-aigw-later-values": ["semantic"]},
     )
     ttl: Duration = field(
-        "How long an answer is kept.", {"raised": ["behaviour"], "lowered": ["cost"], "added": ["behaviour"]}, "5m"
+        "How long an answer is kept.",
+        {"raised": ["behaviour"], "lowered": ["cost"], "added": ["behaviour"], "removed": ["behaviour"]},
+        "5m",
     )
     scope: Literal["consumer", "shared"] = field(
         "Whether each consumer has its own answers, or all share them.",
-        {"raised": ["behaviour", "security-relaxing"], "lowered": ["behaviour", "cost"]},
+        {
+            "raised": ["behaviour", "security-relaxing"],
+            "lowered": ["behaviour", "cost"],
+            "added": ["behaviour"],
+            "removed": ["behaviour"],
+        },
         "consumer",
         extra=ordered("consumer", "shared"),
     )

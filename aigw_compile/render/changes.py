@@ -1,13 +1,15 @@
-"""A Diff to the text of one format: for a terminal, as Markdown for a pull request, or as JSON."""
+"""A Diff to the text of one format: for a terminal, as Markdown for a pull request, as JSON, or as an HTML page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aigw_compile.diff import CLASSES, Change, Diff
 from aigw_compile.mask import scrub
+from aigw_compile.render import html
+from aigw_compile.render.grouped import Group, advice, grouped, shared
 
 LONGEST = 60_000
 """Characters of a Markdown report: a comment of a pull request holds 65,536."""
@@ -35,17 +37,54 @@ def verdict(diff: Diff) -> str:
     return f"{diff.gateway}: {len(diff.changes)} change{'s' if len(diff.changes) != 1 else ''} ({said})"
 
 
-def text(diff: Diff, places: Places, *, colour: bool = False) -> str:
-    """For a terminal: worst first, each with its cause and how much of each output it explains."""
+def texts(diffs: Sequence[tuple[Diff, Places]], *, colour: bool = False) -> tuple[str, list[str]]:
+    """For a terminal, several gateways: what one place does to more than one of them comes first, once; then each of them."""
+    causes = shared([(diff, [places(c) for c in diff.changes]) for diff, places in diffs])
+    lines = []
+    for cause in causes:
+        first, made = cause.groups[0].first, cause.groups[0].place.partition(" (")[0]
+        outputs = ", ".join(f"{name} {count}" for name, count in cause.outputs.items())
+        models, consumers = (sum(c.reach[i] for g in cause.groups for c in g.changes) for i in (0, 1))
+        lines.append(f"  {_painted(', '.join(first.classes), first, colour)}  {first.sentence.partition(', for ')[0]}")
+        lines.append(f"      in {_names(cause.gateways)}, {models} models and {consumers} consumers in all")
+        lines.append("      " + " -> ".join(x for x in (f"because of {made}", outputs) if x))
+        lines += [f"        {cause.gateways[0]}: {sample}" for sample in first.samples]
+    told = {
+        (name, c.fingerprint) for s in causes for name, g in zip(s.gateways, s.groups, strict=True) for c in g.changes
+    }
+    head = scrub("\n".join([f"{_changes(len(causes))} of several gateways", *lines]) + "\n") if causes else ""
+    return head, [text(d, p, colour=colour, told={f for n, f in told if n == d.gateway}) for d, p in diffs]
+
+
+def _names(gateways: Sequence[str]) -> str:
+    more = f" and {len(gateways) - 3} more" if len(gateways) > 3 else ""
+    return f"{len(gateways)} gateways ({', '.join(gateways[:3])}{more})"
+
+
+def _changes(number: int) -> str:
+    return f"{number} change{'' if number == 1 else 's'}"
+
+
+def text(diff: Diff, places: Places, *, colour: bool = False, told: Collection[str] = ()) -> str:
+    """For a terminal: worst first, each with its cause and how much of each output it explains.
+
+    `told`: fingerprints of changes of which it is only said that they were told before.
+    """
     lines = [verdict(diff)]
-    for change in diff.changes:
-        label = ", ".join(change.classes)
-        lines.append(f"  {_painted(label, change, colour)}  {change.sentence}")
-        outputs = ", ".join(f"{name} {count}" for name, count in change.outputs.items())
-        place = places(change)
-        if place or outputs:
-            lines.append("      " + " -> ".join(x for x in (f"because of {place}" if place else "", outputs) if x))
-        lines += [f"        {sample}" for sample in change.samples]
+    if before := sum(c.fingerprint in told for c in diff.changes):
+        lines.append(f"  {_changes(before)} told above")
+    for group in grouped(diff, [places(c) for c in diff.changes]):
+        if group.first.fingerprint in told:
+            continue
+        label = ", ".join(group.first.classes)
+        lines.append(f"  {_painted(label, group.first, colour)}  {group.first.sentence}")
+        if group.more:
+            lines.append(f"      the same at {len(group.changes) - 1} more: {group.more}")
+        outputs = ", ".join(f"{name} {count}" for name, count in group.outputs.items())
+        if group.place or outputs:
+            made = f"because of {group.place}" if group.place else ""
+            lines.append("      " + " -> ".join(x for x in (made, outputs) if x))
+        lines += [f"        {sample}" for sample in group.first.samples]
     for name, found in diff.targets.items():
         alone = [t for t in found if not t.causes]
         if alone:
@@ -62,27 +101,45 @@ def _painted(label: str, change: Change, colour: bool) -> str:
     return f"\x1b[{code}m[{label}]\x1b[0m"
 
 
+WORST = 5
+"""Changes that a comment shows unfolded."""
+
+
 def markdown(diff: Diff, places: Places) -> str:
-    """For a pull request: a verdict, a table of classes, the changes in words, and the outputs folded."""
+    """For a pull request: verdict, what to look at, a table of classes, the worst changes in words; the rest is folded."""
     lines = [f"<!-- aigw-compile:diff:{diff.gateway} -->", f"### {verdict(diff)}", ""]
+    groups = grouped(diff, [places(c) for c in diff.changes])
     if diff.changes:
-        lines += ["| class | changes |", "| --- | ---: |"]
+        lines += [advice(diff), "", "| class | changes |", "| --- | ---: |"]
         lines += [f"| {name} | {diff.count([name])} |" for name in CLASSES if diff.count([name])]
-        lines.append("")
-    for change in diff.changes:
-        place = places(change)
-        tail = f" (`{place}`)" if place else ""
-        lines.append(f"- **{', '.join(change.classes)}**: {_escaped(change.sentence)}{tail}")
+        lines += ["", *(line for group in groups[:WORST] for line in _group(group))]
     if diff.accepted:
         lines += ["", "Accepted losses that weaken security:", *(f"- {_escaped(loss)}" for loss in diff.accepted)]
     if diff.notes:
         lines += ["", *(f"- {_escaped(note)}" for note in diff.notes)]
+    if rest := groups[WORST:]:
+        count = sum(len(group.changes) for group in rest)
+        lines += ["", f"<details><summary>{count} more change{'s' if count != 1 else ''}</summary>", ""]
+        lines += [line for group in rest for line in _group(group)]
+        lines += ["", "</details>"]
     for name, found in diff.targets.items():
         if found:
-            lines += ["", f"<details><summary>{name}: {len(found)} differences</summary>", ""]
+            lines += [
+                "",
+                f"<details><summary>{name}: {len(found)} difference{'' if len(found) == 1 else 's'}</summary>",
+                "",
+            ]
             lines += [f"- {t.op} `{t.place}`{_from_to(t.before, t.after)}" for t in found]
             lines += ["", "</details>"]
     return _cut(lines)
+
+
+def _group(group: Group) -> Iterator[str]:
+    place = f" (`{group.place}`)" if group.place else ""
+    outputs = ", ".join(f"{name} {count}" for name, count in group.outputs.items())
+    yield f"- **{', '.join(group.first.classes)}**: {_escaped(group.first.sentence)}{place}{f': {outputs}' if outputs else ''}"
+    if group.more:
+        yield f"  - the same at {len(group.changes) - 1} more: {_escaped(group.more)}"
 
 
 def _cut(lines: list[str]) -> str:
@@ -92,7 +149,7 @@ def _cut(lines: list[str]) -> str:
     for number, line in enumerate(lines):
         size += len(line) + 1
         if size > LONGEST - 200:
-            if kept and any(k.startswith("<details>") for k in kept) and kept[-1] != "</details>":
+            if sum(k.startswith("<details>") for k in kept) > kept.count("</details>"):
                 kept += ["", "</details>"]
             kept += ["", f"... and {len(lines) - number} more lines; diff.json has all of them."]
             break
@@ -157,4 +214,18 @@ def _json(diff: Diff, places: Places) -> str:
     return scrub(json.dumps(as_data(diff, places), indent=1, ensure_ascii=False) + "\n")
 
 
-FORMATS: Mapping[str, Callable[[Diff, Places], str]] = {"text": text, "markdown": markdown, "json": _json}
+def page(diffs: Iterable[tuple[Diff, Places]]) -> str:
+    """Several gateways as one HTML page."""
+    return html.page([(diff, places, verdict(diff)) for diff, places in diffs])
+
+
+def _html(diff: Diff, places: Places) -> str:
+    return page([(diff, places)])
+
+
+FORMATS: Mapping[str, Callable[[Diff, Places], str]] = {
+    "text": text,
+    "markdown": markdown,
+    "json": _json,
+    "html": _html,
+}
