@@ -68,7 +68,7 @@ def _about(model: ir.Model, mine: Sequence[ir.Target]) -> Sequence[tuple[str, Po
         if provider.region:
             tags.append((f"{provider.name}: in {provider.region}", (*provider.origin, "region")))
     if len(mine) > 1:  # weights and turns are one algorithm of Kong's
-        tags.append((f"chosen: {model.algorithm}", (*model.origin, "loadBalancing")))
+        tags.append((f"algorithm {model.algorithm}", (*model.origin, "loadBalancing")))
     return tags
 
 

@@ -137,7 +137,7 @@ class Counts:
         for index, (amount, size) in enumerate(zip(amounts, sizes, strict=True)):
             per = self._per(config, "window_size", size, index)
             if per and by is not None:
-                found.append({"by": by, "per": per, "requests": whole(amount)})
+                found.append({"by": by, "per": per, "requests": int(amount)})
         return found
 
     def _tokens(self, instance: Instance) -> list[Limit]:
@@ -293,16 +293,7 @@ class Counts:
 def _counted(by: set[str], per: str, what: str, amount: float) -> Limit:
     if what == "cost":
         return {"by": by, "per": per, "cost": amount}
-    return {"by": by, "per": per, "tokens": whole(amount), "count": what}
-
-
-MOST = 2**63 - 1
-"""What a spec can write; nobody reaches it."""
-
-
-def whole(amount: float) -> int:
-    """Return a number of calls or tokens as the language has it."""
-    return min(int(amount), MOST)
+    return {"by": by, "per": per, "tokens": int(amount), "count": what}
 
 
 def _key(limit: Limit) -> tuple[Any, ...]:
