@@ -103,6 +103,9 @@ def _inner(at: Pointer, value: Json) -> Iterator[tuple[Pointer, Json]]:
         yield from (((*at, index), inner) for index, inner in enumerate(value))
 
 
+_TOO_LARGE = 2**63
+
+
 class Node:
     """A mapping of the file. `below` is another one that says what this one does not (defaults, shared configuration).
 
@@ -174,6 +177,11 @@ class Node:
     def number(self, key: str) -> float | int | None:
         """Return a number; None where there is none."""
         value = self._of(key, (int, float), "a number")
+        if isinstance(value, (int, float)) and abs(value) >= _TOO_LARGE:
+            self.record.tell(
+                "AIG8102", f"`{key}` is larger than a spec can write", self.place(key), "nobody reaches it"
+            )
+            return None
         return value if isinstance(value, (int, float)) else None
 
     def whole(self, key: str) -> int | None:
@@ -215,12 +223,12 @@ class Node:
         """Return a list of numbers; a number by itself is a list of one."""
         raw = self.raw(key)
         if isinstance(raw, (int, float)) and not isinstance(raw, bool):
-            self.record.read.add(self.place(key))
-            return [raw]
+            one = self.number(key)
+            return [] if one is None else [one]
         value = self._of(key, (list,), "a list of numbers")
         found: list[float] = []
         for index, item in enumerate(value if isinstance(value, list) else ()):
-            if isinstance(item, (int, float)) and not isinstance(item, bool):
+            if isinstance(item, (int, float)) and not isinstance(item, bool) and abs(item) < _TOO_LARGE:
                 self.record.read.add(self.place(key, index))
                 found.append(item)
             else:

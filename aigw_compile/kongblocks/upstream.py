@@ -67,6 +67,8 @@ def _about(model: ir.Model, mine: Sequence[ir.Target]) -> Sequence[tuple[str, Po
         tags.append((f"{provider.name}: {provider.type}", (*provider.origin, "type")))
         if provider.region:
             tags.append((f"{provider.name}: in {provider.region}", (*provider.origin, "region")))
+    if len(mine) > 1:  # weights and turns are one algorithm of Kong's
+        tags.append((f"algorithm {model.algorithm}", (*model.origin, "loadBalancing")))
     return tags
 
 

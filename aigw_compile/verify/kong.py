@@ -127,7 +127,7 @@ def _written(odd: Sequence[Odd], spec: Json) -> Iterator[Wrong]:
             continue
         found = next(((document, path) for document, path, shown in odd if text in shown), None)
         if found:
-            message = "Kong would take this text for a reference to a vault"
+            message = "this text holds a reference to a vault: Kong resolves one that is a whole value, and sends others as they stand"
             right = "a SecretRef where it is a secret, else another text"
             yield Wrong("AIG6302", *found, found[0].filename, message, right, place)
 

@@ -88,7 +88,7 @@ FAULTS: list[tuple[Callable[[Bodies], None], str, bool]] = [
     (two_clusters, "stands twice", False),
     (another_secret, 'is read for "nobody"', True),
     (no_file, "which secrets.json does not put there", False),
-    (unknown_value, 'has "nobody" on one side alone', True),
+    (unknown_value, "which is none of its secrets", True),
     (one_id_for_two, 'two different data with the id "same"', True),
 ]
 """A change, what is said of it, and whether Envoy's own validation lets it pass."""

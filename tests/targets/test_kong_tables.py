@@ -501,3 +501,43 @@ def test_a_model_without_a_name_is_one_that_passes_the_clients_name_on() -> None
         plugin["config"].get("model", {}).pop("name", None)
     found = [*judged(build.target, build.documents, checked.source.data)]
     assert [(d.code, "`model.name` is missing" in d.message) for d in found] == [("AIG9001", True)]
+
+
+HIDING = """\
+apiVersion: aigw.dev/v1alpha1
+kind: AIGatewayConfig
+metadata: {name: base}
+spec:
+  for: AIGateway
+  config:
+    providers: [{name: two, type: openai-compatible, baseUrl: "http://canary-host.test/$(headers.x)/v1"}]
+    policies: {promptDecorator: {prepend: [{role: system, content: "canary-words {vault://env/canary-name}"}]}}
+  fields: {hide: ["providers[*].baseUrl", policies]}
+"""
+REFERRING = """\
+apiVersion: aigw.dev/v1alpha1
+kind: AIGateway
+metadata: {name: team}
+spec:
+  configRef: {name: base}
+  listeners: [{name: public, address: 127.0.0.1, port: 8080}]
+  models: [{name: chat, targets: [{provider: two, model: m}]}]
+  auth: {apiKey: {headers: [x-api-key]}}
+  consumers: [{name: app, credentials: [{apiKey: {env: APP_KEY}}]}]
+"""
+
+
+@pytest.mark.parametrize("format_", ["text", "json", "github", "sarif"])
+def test_what_a_part_hides_is_not_told(format_: str, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from aigw_compile.cli.group import cli
+
+    (tmp_path / "part.yaml").write_text(HIDING)
+    (tmp_path / "gateway.yaml").write_text(REFERRING)
+    asked = ["build", str(tmp_path / "gateway.yaml"), "--target", "kong=enterprise-3.15", "--format", format_]
+    done = CliRunner().invoke(cli, asked)
+    assert done.exit_code == 1
+    assert done.output.count("AIG6302") >= 2
+    assert "canary" not in done.output
+    assert not (tmp_path / "build").exists()
