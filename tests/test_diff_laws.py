@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from aigw_compile.diff import CLASSES, Change, Side, diff, meaning
 from aigw_compile.diff.meaning import classes
 from aigw_compile.diff.renames import renamed
-from aigw_compile.meaning import plain, tree
+from aigw_compile.meaning import THERE, plain, tree
 from aigw_compile.project import TargetChoice
 from aigw_compile.schema import field, follow, general, list_type, with_defaults
 from aigw_compile.target import facts
@@ -114,7 +114,11 @@ def normal(data: Any) -> Any:
 
 def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _sorted(inner) for key, inner in sorted(value.items()) if inner not in ({}, [])}
+        return {
+            key: _sorted(inner)
+            for key, inner in sorted(value.items())
+            if inner not in ({}, []) or key in (*THERE, "tls")
+        }
     return sorted(value, key=repr) if isinstance(value, list) else value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from aigw_compile import ir
@@ -127,6 +128,12 @@ class Judge:
             return self._providers(found)
         if at[:2] == ("spec", "auth"):
             return self._doors(found)
+        if (
+            at[-1:] == ("address",)
+            and at[1:2] in (("listeners",), ("observability",))
+            and HIDDEN not in (change.before, change.after)
+        ):
+            return _address(change), ""
         if change.op == "renamed" and at[1:2] in (("vaults",), ("stores",), ("providers",), ("consumerGroups",)):
             return ("cosmetic",), "; whatever refers to it follows"
         if place == "deployment" or place.startswith("deployment."):
@@ -173,7 +180,7 @@ class Judge:
         fewer = any(_able(b) < _able(a) for a, b in pairs)
         kept = kept | {"availability"} if fewer else kept - {"availability"}
         estimate = ""
-        if "cost" in kept:
+        if "cost" in kept and "parameters" not in (found.at_new or found.at_old or ()):
             found_costs = [costs.of_model(a, b) for a, b in pairs]
             if all(c.same for c in found_costs):
                 kept.discard("cost")
@@ -264,6 +271,15 @@ class Judge:
 
     def _said(self, change: Change, tail: str) -> Change:
         return change._replace(sentence=words.sentence(change, tail))
+
+
+def _address(change: Change) -> tuple[str, ...]:
+    """Whether a port is open to more than its own machine."""
+    inside = [ip_address(str(x)).is_loopback for x in (change.before, change.after)]
+    kept = {c for c in change.classes if c != "security-relaxing"}
+    if inside[1] > inside[0]:
+        kept |= {"security-tightening", "breaking"}
+    return tuple(kept | ({"security-relaxing"} if inside[0] > inside[1] else set()))
 
 
 def _aspects(place: str, found: Found) -> tuple[str, ...]:

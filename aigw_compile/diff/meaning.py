@@ -163,7 +163,7 @@ def _whole(op: str, place: str, value: Any, node: Tree, generic: Pointer) -> Cha
     return change._replace(classes=by_weight(found - {"behaviour", "cosmetic"} or found))
 
 
-SEVERE = ("breaking", "security-relaxing", "security-tightening", "data-residency")
+SEVERE = ("breaking", "security-relaxing", "security-tightening", "data-residency", "cost")
 
 
 def _inside(op: str, node: Tree, generic: Pointer) -> Iterator[str]:
