@@ -40,6 +40,10 @@ class Block(dict[str, Any]):
             value = value.value
         super().__setitem__(key, value)
 
+    def placed(self) -> dict[str, Any]:
+        """Return the fields with their places, as another Block takes them."""
+        return {key: at(value, *self.origins[key]) if key in self.origins else value for key, value in self.items()}
+
 
 class Document(NamedTuple):
     """One output file: YAML, or JSON or Markdown by the end of its name. `stream`: `body` is a list of YAML documents."""

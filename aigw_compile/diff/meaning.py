@@ -10,15 +10,13 @@ from aigw_compile import ir
 from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.diff.judge import Found, Judge
 from aigw_compile.diff.renames import Renames, renamed
-from aigw_compile.diff.types import CLASSES, Change
-from aigw_compile.mask import HIDDEN, NO_VEIL, Veil
+from aigw_compile.diff.types import CLASSES, Change, Veils
+from aigw_compile.mask import HIDDEN, NO_VEIL
 from aigw_compile.meaning import Item, Node, Tree, only_different, plain, tree
 from aigw_compile.meaning import shown as shown_as
 from aigw_compile.schema import change as declared
 from aigw_compile.schema import field
 
-Veils = tuple[Veil, Veil]
-"""What is hidden on the old side, and on the new one."""
 Meant = ir.Gateway | None
 
 

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Json, Pointer
-from aigw_compile.diff.types import Change
-from aigw_compile.mask import HIDDEN, NO_VEIL, Veil
+from aigw_compile.diff.types import Change, Veils
+from aigw_compile.mask import HIDDEN, NO_VEIL
 from aigw_compile.meaning import Item, Node, Tree, only_different, plain, written
-
-Veils = tuple[Veil, Veil]
 
 
 class Same(NamedTuple):

@@ -53,6 +53,10 @@ class Side(NamedTuple):
     """What `data` was lowered to, where somebody has it already."""
 
 
+Veils = tuple[Veil, Veil]
+"""What is hidden on the old side, and on the new one."""
+
+
 class TargetChange(NamedTuple):
     """One difference between two outputs."""
 

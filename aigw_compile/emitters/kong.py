@@ -93,9 +93,8 @@ def _scoped(plugin: Plugin) -> Block:
     if not plugin.consumer:
         return plugin.block
     block = Block(plugin.block.origin)
-    for key, value in plugin.block.items():
-        origins = plugin.block.origins.get(key)
-        block[key] = at(value, *origins) if origins is not None else value
+    for key, value in plugin.block.placed().items():
+        block[key] = value
         if key == "instance_name":
             block["consumer"] = plugin.consumer
     return block

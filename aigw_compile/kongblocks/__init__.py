@@ -84,13 +84,14 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
     watching = behind.discreet(gateway, watch.watch(gateway, plan)) if handing else watch.watch(gateway, plan)
     answering = behind.plugins if handing else _models
     services = behind.services(gateway, listed) if handing else routes.services(gateway, plan, edition)
+    counting = {name for name, _ in (*edition.limiters, *edition.token_limiters)}
     made = (
         *doors.authentication(gateway, plan, edition),
         *edge.cors(gateway, plan),
         *watching,
         *answering(gateway, plan, edition, listed),
     )
-    plugins = tuple(spread(gateway.name, [s.name for s in services], made))
+    plugins = tuple(spread(gateway.name, [s.name for s in services], made, counting))
     used = [*secret_uses(plan.left(gateway))]
     variables = watch.environment(gateway, plan, edition)
     prefixes = doors.credential_prefixes(gateway)

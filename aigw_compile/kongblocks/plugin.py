@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from aigw_compile.diagnostic import Pointer
@@ -46,26 +46,19 @@ def make(
     return Plugin(Block(config.origin, fields), route, consumer)
 
 
-def spread(gateway: str, services: Sequence[str], plugins: Iterable[Plugin]) -> Iterator[Plugin]:
+def spread(
+    gateway: str, services: Sequence[str], plugins: Iterable[Plugin], counting: Collection[str]
+) -> Iterator[Plugin]:
     """Put what stands nowhere at the services of a gateway: a Kong may serve other APIs, which it is no business of.
 
-    With several services, what counts stays as it is, since each service would count for itself; all else gets a copy for each.
+    With several services, the plugins that count (`counting`) stay as they are, since each service would count for itself;
+    all else gets a copy for each.
     """
     for plugin in plugins:
-        counts = "limit" in plugin.name and plugin.name != "request-size-limiting"
-        if plugin.route or plugin.service or (len(services) > 1 and (counts or plugin.consumer)):
+        if plugin.route or plugin.service or (len(services) > 1 and (plugin.name in counting or plugin.consumer)):
             yield plugin
             continue
         for service in services:
-            yield _named(plugin, str(plugin.block["instance_name"]).replace(gateway, service, 1))._replace(
-                service=service
-            )
-
-
-def _named(plugin: Plugin, instance: str) -> Plugin:
-    block = Block(plugin.block.origin)
-    for key, value in plugin.block.items():
-        origins = plugin.block.origins.get(key)
-        block[key] = at(value, *origins) if origins is not None else value
-    block["instance_name"] = instance
-    return plugin._replace(block=block)
+            instance = str(plugin.block["instance_name"]).replace(gateway, service, 1)
+            block = Block(plugin.block.origin, plugin.block.placed(), instance_name=instance)
+            yield plugin._replace(block=block, service=service)
