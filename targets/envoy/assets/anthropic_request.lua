@@ -15,26 +15,7 @@ local function image(part)
   return {type = 'image', source = {type = 'url', url = url}}
 end
 
-local function blocks(content, only_text)
-  local out = array({})
-  if type(content) == 'string' then
-    if content ~= '' then out[1] = {type = 'text', text = content} end
-    return out
-  end
-  if not given(content) then return out end
-  for _, part in ipairs(content) do
-    local kind = part.type
-    if kind == 'text' or kind == 'refusal' then
-      local text = text_of(part[kind], 'content part ' .. kind)
-      if text ~= '' then out[#out + 1] = {type = 'text', text = text} end
-    elseif kind == 'image_url' and not only_text then
-      out[#out + 1] = image(part)
-    else
-      cannot('content part ' .. plain(kind))
-    end
-  end
-  return out
-end
+local blocks = parts_by(function(text) return {type = 'text', text = text} end, image)
 
 local HOW = {speaker = 'assistant', holds = 'content', parts = blocks}
 

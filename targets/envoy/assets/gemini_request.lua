@@ -9,28 +9,11 @@ local NUMBERS = {temperature = 'temperature', top_p = 'topP', seed = 'seed', pre
 local MODES = {auto = 'AUTO', required = 'ANY', none = 'NONE'}
 local EMBEDS = fields('model input dimensions encoding_format user')
 
-local function parts_of(content, only_text)
-  local out = array({})
-  if type(content) == 'string' then
-    if content ~= '' then out[1] = {text = content} end
-    return out
-  end
-  if not given(content) then return out end
-  for _, part in ipairs(content) do
-    local kind = part.type
-    if kind == 'text' or kind == 'refusal' then
-      local said = text_of(part[kind], 'content part ' .. kind)
-      if said ~= '' then out[#out + 1] = {text = said} end
-    elseif kind == 'image_url' and not only_text then
-      local _, media, data = image_of(part)
-      if media then out[#out + 1] = {inlineData = {mimeType = media, data = data}} end
-      if not media then cannot('image_url that is no data URL') end
-    else
-      cannot('content part ' .. plain(kind))
-    end
-  end
-  return out
-end
+local parts_of = parts_by(function(text) return {text = text} end, function(part)
+  local _, media, data = image_of(part)
+  if media then return {inlineData = {mimeType = media, data = data}} end
+  cannot('image_url that is no data URL')
+end)
 
 -- What calls and their results share: the name of a call by its id.
 local function speaking()

@@ -21,6 +21,30 @@ end
 
 local function plain(word) return type(word) == 'string' and match(word, '^[%w_.-]+$') or '?' end
 
+-- What makes the other dialect's parts of a content: texted(text) and pictured(part) make one; nil is none.
+local function parts_by(texted, pictured)
+  return function(content, only_text)
+    local out = array({})
+    if type(content) == 'string' then
+      if content ~= '' then out[1] = texted(content) end
+      return out
+    end
+    if not given(content) then return out end
+    for _, part in ipairs(content) do
+      local kind = part.type
+      if kind == 'text' or kind == 'refusal' then
+        local text = text_of(part[kind], 'content part ' .. kind)
+        if text ~= '' then out[#out + 1] = texted(text) end
+      elseif kind == 'image_url' and not only_text then
+        out[#out + 1] = pictured(part)
+      else
+        cannot('content part ' .. plain(kind))
+      end
+    end
+    return out
+  end
+end
+
 local function fields(names)
   local set = {}
   for name in names:gmatch('%S+') do set[name] = true end
