@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tests.conformance.engines import CREDENTIALS, Reply, Told
+from tests.conformance.engines import CREDENTIALS, Told
 from tests.conformance.table import Ask
+from tests.conformance.wire import Reply
 
 ERRORS: dict[str, tuple[int, str]] = {
     **dict.fromkeys(
@@ -56,7 +57,9 @@ _CREDENTIAL = {
     "openai": {"authorization": f"Bearer {CREDENTIALS['openai']}", "x-team": "conformance"},
     "azure": {"api-key": CREDENTIALS["azure"]},
     "claude": {"x-api-key": CREDENTIALS["claude"]},
+    "gemini": {"x-goog-api-key": CREDENTIALS["gemini"]},
     "local": {},
+    "inside": {},
 }
 _TRANSPORT = {"host", "content-length", "transfer-encoding", "connection", "accept"}
 """What differs by how bytes travel, and which answers a client of HTTP takes: not what is asked of a provider."""
