@@ -13,7 +13,9 @@ from random import Random
 from typing import Any, NamedTuple
 
 import aiohttp
+import httptools
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from aigw_compile.proxy import stores
 from aigw_compile.proxy.app import Gateway, application, operations
@@ -185,6 +187,39 @@ def url_of(sock: socket.socket, tls: ssl.SSLContext | None = None) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+_OFFER = (b"upgrade", b"connection", b"http2-settings")
+"""Headers of an offer to go on in another protocol."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1 that believes no trailer, and answers a request whatever protocol it offers to go on in (RFC 9110, 7.8)."""
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            # The parser stops behind the headers of such a request. Another one goes on, which was never told of the offer.
+            method, self.parser = self.parser.get_method(), httptools.HttpRequestParser(self)
+            if method == b"CONNECT":
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            kept = [b"%s: %s" % (name, value) for name, value in self.headers if name not in _OFFER]
+            head = b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.url), *kept, b"", b""])
+            self.data_received(head + data[offer.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def on_headers_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+            self.headers: list[tuple[bytes, bytes]] = []  # trailers go here, not to those that the application sees
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+
 class _Server(uvicorn.Server):
     """A server without signal handlers of its own: several run in one process, and one place stops them."""
 
@@ -201,7 +236,7 @@ async def running(app: Any, sock: socket.socket, tls: ssl.SSLContext | None = No
         log_level="critical",
         access_log=False,
         lifespan="off",
-        http="httptools",
+        http=_Protocol,
         ws="none",
         proxy_headers=False,
         server_header=False,

@@ -38,7 +38,7 @@ CREDENTIALS = {
     "claude": "sk-of-claude",
     "gemini": "key-of-gemini",
 }
-PASSWORD = "p:ä ss"
+PASSWORD, SECOND = "p:ä ss", "another"
 HTTP2 = ("envoy",)
 """Engines that speak HTTP/2 to clients."""
 
@@ -119,7 +119,13 @@ def _environ(spec: Mapping[str, Any], papers: _Papers) -> dict[str, str]:
     pems = {"CA": papers.authority.pem}
     for name, pair in (("SERVER", papers.server), ("CLIENT", papers.client)):
         pems |= {f"{name}_CERTIFICATE": pair.certificate, f"{name}_KEY": pair.key}
-    return {**keys, **{k.upper(): v for k, v in CREDENTIALS.items()}, "PASSWORD": PASSWORD, **pems}
+    return {
+        **keys,
+        **{k.upper(): v for k, v in CREDENTIALS.items()},
+        "PASSWORD": PASSWORD,
+        "SECOND_PASSWORD": SECOND,
+        **pems,
+    }
 
 
 def _trusting(folder: Path, papers: _Papers) -> dict[str, ssl.SSLContext]:

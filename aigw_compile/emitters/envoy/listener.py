@@ -126,7 +126,7 @@ def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, 
 _DETAILS = "response.code_details"
 _ANSWERS: tuple[tuple[str, int, str, str, str], ...] = (
     (
-        f"(response.code == 401 || {_DETAILS}.startsWith('jwt_authn'))",
+        f"response.code == 401 || {_DETAILS}.startsWith('jwt_authn')",
         401,
         "authentication_error",
         "invalid_api_key",
@@ -162,9 +162,9 @@ _ANSWERS: tuple[tuple[str, int, str, str, str], ...] = (
         "upstream_error",
         "No provider could serve the request.",
     ),
-    # 501: a transfer-encoding that Envoy does not know.
+    # 501: a transfer-encoding that Envoy does not know. upgrade_failed: an offer to go on in another protocol.
     (
-        "response.code == 400 || response.code == 501",
+        f"response.code == 400 || response.code == 501 || {_DETAILS} == 'upgrade_failed'",
         400,
         "invalid_request_error",
         "invalid_request",
@@ -191,7 +191,7 @@ def _local_replies(gateway: ir.Gateway, own: ir.Listener) -> list[Block]:
         wire.local_reply(own.origin, f"{_DETAILS} != 'lua_response' && {when}", status, body, _headers(gateway, code))
         for condition, status, kind, code, message in _ANSWERS
         for when, body in (
-            (f"{condition} && ({_OF_ANTHROPIC})", wire.anthropic_error_text(status, kind, code, message)),
-            (condition, wire.error_text(kind, code, message)),
+            (f"({condition}) && ({_OF_ANTHROPIC})", wire.anthropic_error_text(status, kind, code, message)),
+            (f"({condition})", wire.error_text(kind, code, message)),
         )
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -52,10 +52,17 @@ def _model_data(model: ir.Model) -> Block:
                 body[side] = Block(who.origin, {"groups": [*who.groups], "consumers": [*who.consumers]})
     if model.lifecycle:
         _lifecycle(model.lifecycle, body)
-    prices = [t.price for t in model.targets if t.weight and t.price]
+    prices = {(t.price.input, t.price.output) for t in model.targets if t.weight and t.price}
     if prices:
-        body["dearest"] = {"input": max(p.input for p in prices), "output": max(p.output for p in prices)}
+        body["dear"] = [{"input": input_, "output": output} for input_, output in sorted(_dear(prices), reverse=True)]
     return body
+
+
+def _dear(prices: set[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Yield those that no other is dearer than on both sides: which of them is the dearest hangs on the call."""
+    for one in prices:
+        if not any(other != one and other[0] >= one[0] and other[1] >= one[1] for other in prices):
+            yield one
 
 
 def _lifecycle(life: ir.Lifecycle, body: Block) -> None:
@@ -99,13 +106,20 @@ def _joined(items: Iterable[dict[str, str]]) -> str:
 
 
 def routes(gateway: ir.Gateway, listener: ir.Listener, clusters: dict[str, tuple[str, ...]]) -> list[Block]:
-    """Return the routes of a listener: one for each model, then the doors. Whatever else is asked for has no route."""
-    base, origin = listener.base_path, listener.origin
+    """Return the routes of a listener: one for each model, then the doors, and what is none of them."""
+    base, origin, cors = listener.base_path, listener.origin, listener.cors is not None
     return [
         *(_model_route(m, at(f"{base}/v1/", (*origin, "basePath")), clusters[m.name]) for m in gateway.models),
-        *(_door(origin, door, base + path, "POST") for door, path in PATHS.items()),
-        _door(origin, "models", f"{base}/v1/models", "GET"),
+        *(_door(origin, door, base + path, "POST", cors) for door, path in PATHS.items()),
+        _door(origin, "models", f"{base}/v1/models", "GET", cors),
+        *([_no_door(origin)] if cors else []),
     ]
+
+
+def _no_door(origin: Pointer) -> Block:
+    """Whatever else is asked for: door.lua refuses it, and the page of a browser may read that. A preflight has no route."""
+    other = {"name": ":method", "string_match": {"exact": "OPTIONS"}, "invert_match": True}
+    return Block(origin, {"name": "none", "match": {"prefix": "/", "headers": [other]}, "route": {"cluster": NOWHERE}})
 
 
 def _model_route(model: ir.Model, prefix: Any, clusters: tuple[str, ...]) -> Block:
@@ -193,7 +207,7 @@ def nowhere() -> Block:
     return Block(("spec",), {**fields, "load_assignment": endpoints})
 
 
-def _door(origin: Pointer, name: str, path: str, method: str) -> Block:
+def _door(origin: Pointer, name: str, path: str, method: str, cors: bool) -> Block:
     """A path that request.lua answers or sends on to a model's route."""
     return Block(
         origin,
@@ -201,10 +215,11 @@ def _door(origin: Pointer, name: str, path: str, method: str) -> Block:
             "name": name,
             "match": Block(origin, {"path": at(path, (*origin, "basePath"))}),
             "route": {"cluster": NOWHERE},
-            "typed_per_filter_config": {"door": _method(origin, method, name)},
+            "typed_per_filter_config": {"door": _method(origin, method, name, cors)},
         },
     )
 
 
-def _method(origin: Pointer, method: str, door: str) -> Block:
-    return wire.typed(origin, wire.HTTP + "lua.v3.LuaPerRoute", {"filter_context": {"method": method, "door": door}})
+def _method(origin: Pointer, method: str, door: str, cors: bool) -> Block:
+    context = {"method": method, "door": door, **({"cors": True} if cors else {})}
+    return wire.typed(origin, wire.HTTP + "lua.v3.LuaPerRoute", {"filter_context": context})

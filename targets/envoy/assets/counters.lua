@@ -50,9 +50,11 @@ local function name_counters(h, data, doc, size, caller, name)
         if cap < 0 then cap = tonumber(limit.reserve) end
         local input, output = math.ceil(size / 4), count_of(doc.n, 1, 1) * cap
         if door == 'embeddings' then output = 0 end
-        local price = data.models[name].dearest or {input = 0, output = 0}
-        local reserve = ({input = input, output = output, total = input + output,
-          cost = (input * price.input + output * price.output) / 1e6})[kind.what]
+        local cost = 0
+        for _, price in ipairs(data.models[name].dear or {}) do
+          cost = math.max(cost, (input * price.input + output * price.output) / 1e6)
+        end
+        local reserve = ({input = input, output = output, total = input + output, cost = cost})[kind.what]
         held[#held + 1] = {counter = kind.what .. ' ' .. limit.id .. ' ' .. key, what = kind.what, most = tonumber(kind.most),
           per = limit.per, reserve = reserve, observe = limit.observe, name = limit.limit}
       end
