@@ -33,6 +33,8 @@ from aigw_compile.proxy.upstream import Upstream
 GRACE = 10
 """Seconds in which requests under way may end when the proxy is told to stop."""
 
+NO_TRACES = "tracing: with mock providers no trace is sent, since nothing leaves this machine"
+
 Ready = Callable[[dict[str, Any]], None]
 
 
@@ -78,7 +80,9 @@ async def _serve(
         metrics = Metrics()
         who = callers(config, held, session, metrics, time.time, made.issuers)
         entra = None if mock else entra_of(config, held, session, metrics, time.time)
-        spans = Spans(config, session) if config.otlp else None
+        spans = Spans(config, session) if config.otlp and not mock else None
+        if config.otlp and mock:
+            stores.tell(NO_TRACES)
         upstream = Upstream(session, held.providers, made.bases, entra)
         shared = {} if mock else stores.opened(config.stores, held.stores)
         for unused in (s.name for s in config.stores.values() if mock and s.redis):
