@@ -36,7 +36,9 @@ def write(folder: Path, documents: tuple[Document, ...], values: Mapping[str, st
     """Write the documents and the secret files that belong to them."""
     folder.mkdir(parents=True, exist_ok=True)
     for document in documents:
-        (folder / document.filename).write_text(text_of(document), "utf-8")
+        path = folder / document.filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text_of(document), "utf-8")
     asked = secretfiles.read(folder)
     secretfiles.write(folder, {**secretfiles.placeholders(asked), **(values or {})})
 

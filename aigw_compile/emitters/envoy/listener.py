@@ -7,6 +7,7 @@ from typing import Any
 from aigw_compile import ir
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import callers, edge, guards, limits, observe, routes, tls, wire
+from aigw_compile.emitters.envoy.counting import Answer, Counting
 from aigw_compile.emitters.envoy.doors import ANTHROPIC, DOOR_HEADER
 
 
@@ -17,6 +18,7 @@ def listener(
     clusters: dict[str, tuple[str, ...]],
     buffer: int,
     slots: int,
+    counting: Counting,
 ) -> Block:
     """Return one public listener; `buffer` is in bytes, `slots` how many user messages an allow list can look at."""
     guarded = guards.placed(gateway)
@@ -26,7 +28,7 @@ def listener(
     if auth:
         per_filter |= callers.data(gateway, auth)
     if own.cors:
-        per_filter["cors"] = edge.cors_policy(own.cors)
+        per_filter["cors"] = edge.cors_policy(own.cors, counting.headers)
     virtual_host = Block(
         own.origin,
         {
@@ -40,9 +42,9 @@ def listener(
     manager: dict[str, Any] = {
         "route_config": {"name": own.name, "virtual_hosts": [virtual_host]},
         "http_filters": at(
-            _filters(gateway, own, guarded, limited, slots), *([gateway.auth.origin] if gateway.auth else [])
+            _filters(gateway, own, guarded, limited, slots, counting), *([gateway.auth.origin] if gateway.auth else [])
         ),
-        "local_reply_config": {"mappers": _local_replies(gateway, own)},
+        "local_reply_config": {"mappers": _local_replies(gateway, own, counting)},
         "early_header_mutation_extensions": [_strip(own, gateway, limited)],
         **edge.addressing(own),
         **_HARDENED,
@@ -86,23 +88,25 @@ def _filters(
     guarded: tuple[guards.Placed, ...],
     limited: tuple[limits.Placed, ...],
     slots: int,
+    counting: Counting,
 ) -> list[Block]:
     """The steps of the language, in their order."""
     origin, auth, restricted = own.origin, callers.asked(gateway), edge.placed(gateway)
     size = {"max_request_bytes": at(min(own.max_body_size, 2**32 - 1), (*origin, "maxBodySize"))}
     return [
         *([edge.cors_filter(own, own.cors)] if own.cors else []),
-        wire.lua(origin, "door", "reply", "door"),
+        wire.lua(origin, "door", "reply", "door", *counting.seen),
         *edge.rbac("address", restricted, "gateway"),
-        *limits.filters(gateway, limited, early=True),
+        *counting.early(gateway, limited),
         wire.extension(origin, "size", wire.HTTP + "body_size_limit.v3.BodySizeLimit", Block(origin, size)),
         *(callers.filters(auth) if auth else ()),
         *edge.rbac("address-of-caller", restricted, "group", "consumer"),
         wire.lua(("spec",), "request", "json", "reply", "check", "edits", "texts", "counters", "decorators", "request"),
         *edge.rbac("address-at-model", restricted, "model"),
-        *limits.filters(gateway, limited, early=False),
+        *counting.requests(gateway, limited),
         *([guards.rbac(guarded, slots)] if guarded else []),
-        wire.lua(("spec",), "answer", "json", "reply", "edits", "tokens", "usage", "static", "answer"),
+        *counting.tokens(gateway, limited),
+        wire.lua(("spec",), "answer", "json", "reply", "edits", *counting.used, "static", "answer"),
         wire.router(origin),
     ]
 
@@ -124,7 +128,7 @@ def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, 
 
 
 _DETAILS = "response.code_details"
-_ANSWERS: tuple[tuple[str, int, str, str, str], ...] = (
+_ANSWERS: tuple[Answer, ...] = (
     (
         f"(response.code == 401 || {_DETAILS}.startsWith('jwt_authn'))",
         401,
@@ -172,24 +176,27 @@ _ANSWERS: tuple[tuple[str, int, str, str, str], ...] = (
     ),
     ("response.code >= 500", 500, "api_error", "internal", "The gateway failed."),
 )
-"""CEL expression -> status, type, code and message of what Envoy itself answers. Scripts answer by themselves."""
+"""What Envoy itself answers. Scripts answer by themselves."""
 
 
 def _headers(gateway: ir.Gateway, code: str) -> dict[str, str] | None:
     """The time for everything is over: answer.lua gives the static answer, where timeouts lead to it. A 401 says what to bring."""
     if code == "invalid_api_key" and (auth := callers.asked(gateway)):
         return {"www-authenticate": callers.challenge(gateway, auth)}
-    return {"x-aigw-cause": "timeout"} if code == "upstream_timeout" else None
+    return {"x-aigw-cause": "timeout"} if code == "upstream_timeout" else _MORE.get(code)
+
+
+_MORE = {"store_unavailable": {"retry-after": "1"}}
 
 
 _OF_ANTHROPIC = " || ".join(f"request.headers['{DOOR_HEADER}'] == '{door}'" for door in ANTHROPIC)
 
 
-def _local_replies(gateway: ir.Gateway, own: ir.Listener) -> list[Block]:
+def _local_replies(gateway: ir.Gateway, own: ir.Listener, counting: Counting) -> list[Block]:
     """Each answer twice: for the clients of Anthropic's dialect first."""
     return [
         wire.local_reply(own.origin, f"{_DETAILS} != 'lua_response' && {when}", status, body, _headers(gateway, code))
-        for condition, status, kind, code, message in _ANSWERS
+        for condition, status, kind, code, message in (*counting.answers, *_ANSWERS)
         for when, body in (
             (f"{condition} && ({_OF_ANTHROPIC})", wire.anthropic_error_text(status, kind, code, message)),
             (condition, wire.error_text(kind, code, message)),

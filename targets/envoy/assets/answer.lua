@@ -24,6 +24,7 @@ end
 local function event(json, asked, usage, price)
   local ok, doc, _, members = pcall(decode, json)
   if not ok or not is_object(doc) then return nil, usage, 'upstream_error' end
+  hear(asked, doc)
   local fault = is_object(doc.error) and doc.error
   if fault then return nil, usage, fault.type == 'timeout_error' and 'upstream_timeout' or 'upstream_error' end
   if is_anthropic(asked.door) then
@@ -82,6 +83,7 @@ local function pass_stream(h, asked, held, price)
     lines(state, asked, price, out)
     last, text = chunk, concat(out)
     chunk:setBytes(text)
+    so_far(h, held, asked, price)
   end
   -- The last chunk is still ours, since nothing was waited for since: what the last line lacks, and an end where there was none.
   if not state.stop and last then
@@ -92,17 +94,22 @@ local function pass_stream(h, asked, held, price)
     last:setBytes(text .. concat(out))
   end
   if state.usage then note_usage(h, state.usage) end
-  settle(held, state.usage)
+  settle(h, held, state.usage)
 end
 
 local function pass_json(h, asked, held, price)
   local body = h:body()
   local text = body and body:getBytes(0, body:length()) or ''
   local ok, doc, _, members = pcall(decode, text)
-  if not ok or not is_object(doc) then return settle(held, nil) end
+  if not ok or not is_object(doc) then return settle(h, held, nil) end
   local usage = figures(nil, doc.usage, price)
-  if usage then note_usage(h, usage) end
-  settle(held, usage)
+  if usage then
+    note_usage(h, usage)
+  else
+    hear(asked, doc)
+    so_far(h, held, asked, price)
+  end
+  settle(h, held, usage)
   local size = body:setBytes(renamed(text, members, doc, asked.model))
   h:headers():replace('content-length', tostring(size))
 end
@@ -146,16 +153,16 @@ local function run_response(h)
   if not state or not state.asked then return end
   local data, asked = data_of(h), state.asked
   for name, value in pairs(asked.told or {}) do headers:replace(name, value) end
-  if not told.target and not told.cause then return settle(state.held, NONE) end
+  if not told.target and not told.cause then return settle(h, state.held, NONE) end
   if told.target or told.tier then show(headers, metadata, data, asked, told) end
   if told.cause then metadata:set('aigw', 'cause', told.cause) end
   if told.cause and data.static and data.on[told.cause] and asked.door ~= 'count' and asked.door ~= 'embeddings' then
     metadata:set('aigw', 'target', 'static')
-    settle(state.held, NONE)
+    settle(h, state.held, NONE)
     return give_static(h, asked, data.static)
   end
   if headers:get(':status') ~= '200' then
-    settle(state.held, NONE)
+    settle(h, state.held, NONE)
     -- Only Envoy itself says 503 between the tiers: what it says is told here in the client's dialect.
     if told.cause and headers:get(':status') == '503' then tell(h, told.cause, is_anthropic(asked.door)) end
     return

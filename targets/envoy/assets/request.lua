@@ -106,7 +106,8 @@ local function run(h)
   metadata:set('aigw', 'consumer', caller.consumer)
   metadata:set('aigw', 'model', name)
   metadata:set('aigw.state', 'asked',
-    {model = doc.model, stream = doc.stream == true, usage = asked, held = held, door = door, told = told})
+    {model = doc.model, stream = doc.stream == true, usage = asked, held = held, door = door, told = told,
+      named = data.shared and named or nil})
   headers:replace(':path', match(headers:get(':path'), '^[^?]*'))
   headers:replace('x-aigw-edit', place .. (doc.stream == true and door ~= 'embeddings' and door ~= 'count' and ',s' or ''))
   headers:replace('x-aigw-asked', header_safe(doc.model))
