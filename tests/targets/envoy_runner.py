@@ -88,7 +88,8 @@ def running(folder: Path, admin: int, *options: str) -> Iterator[Path]:
 def process(folder: Path, admin: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run Envoy in a folder until the block ends; yield the process, which takes requests."""
     log = folder / "envoy.log"
-    command = [binary(), "-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "-l", "warning", *options]
+    workers = [] if "--concurrency" in options else ["--concurrency", "1"]
+    command = [binary(), "-c", "envoy.yaml", *workers, "--disable-hot-restart", "-l", "warning", *options]
     command += ["--file-flush-interval-msec", "50"]  # the access log, soon enough for a test
     with log.open("w") as out:
         envoy = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)

@@ -111,7 +111,7 @@ def name(x: Placed, unit: str) -> str:
     The service looks for `KEY_VALUE` first, and parts its own keys by `_`, so that none stands in ours.
     """
     where = (x.scope.kind,) if x.scope.kind == "gateway" else (x.scope.kind, x.scope.name)
-    counts = x.limit.counted if unit == "tokens" else unit
+    counts = x.limit.counted if unit == "tokens" else _FIELD[unit]
     return ".".join("".join(map(_plain, part)) for part in (*where, x.limit.name, counts))
 
 
