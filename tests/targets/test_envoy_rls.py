@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.proxy.harness import until
 from tests.targets import envoy_runner as runner
 from tests.targets.envoy_runner import Answer, chat, events, request
 from tests.targets.mock_upstream import Provider, providers
@@ -210,7 +211,7 @@ def test_a_guard_refuses_before_anything_is_reserved(gateway: Gateway) -> None:
 
 def _leave(gateway: Gateway, key: str, body: dict[str, Any], after: bytes) -> None:
     """Send a request and go as soon as something has come; b"" for at once, when the provider has it."""
-    raw = json.dumps(body).encode()
+    raw, before = json.dumps(body).encode(), len(gateway.provider.seen)
     host, port = gateway.urls[0].split("/")[2].split(":")
     lines = ["POST /v1/chat/completions HTTP/1.1", "host: g", f"x-api-key: key-{key}", "content-type: application/json"]
     with socket.create_connection((host, int(port)), timeout=10) as wire:
@@ -218,8 +219,7 @@ def _leave(gateway: Gateway, key: str, body: dict[str, Any], after: bytes) -> No
         got = b""
         while after and after not in got:
             got += wire.recv(65536)
-        while not gateway.provider.seen:
-            pass
+        until(lambda: len(gateway.provider.seen) > before)
 
 
 def test_a_client_that_leaves_pays_what_was_sent_and_said(gateway: Gateway) -> None:
