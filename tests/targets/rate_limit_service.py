@@ -20,7 +20,15 @@ import grpc
 
 from aigw_compile.source import parse
 
-UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "month": 86400 * 30, "year": 86400 * 365, "week": 604800}
+UNITS = {
+    "second": 1,
+    "minute": 60,
+    "hour": 3600,
+    "day": 86400,
+    "month": 86400 * 30,
+    "year": 86400 * 365,
+    "week": 604800,
+}
 """Unit -> seconds of a window; every window is a multiple of its length since the epoch."""
 _NUMBERS = {"second": 1, "minute": 2, "hour": 3, "day": 4, "month": 5, "year": 6, "week": 7}
 _OK, _OVER = 1, 2
@@ -142,7 +150,8 @@ def _tree(descriptors: list[dict[str, Any]]) -> _Tree:
     found: _Tree = {}
     for one in descriptors:
         key = one["key"] + (f"_{one['value']}" if one.get("value") else "")
-        assert one["key"] and key not in found, f"duplicate descriptor composite key {key}"
+        assert one["key"]
+        assert key not in found, f"duplicate descriptor composite key {key}"
         limit = None
         if rate := one.get("rate_limit"):
             assert rate["unit"].lower() in UNITS, rate["unit"]
@@ -188,7 +197,9 @@ class Service:
         """Return the counters of a limit in windows that run: by what they count."""
         now = int(self._clock())
         head = f"{self._domain}_{key}_"
-        found = {name.removeprefix(head).rpartition("_"): n for name, n in self.counters.items() if name.startswith(head)}
+        found = {
+            name.removeprefix(head).rpartition("_"): n for name, n in self.counters.items() if name.startswith(head)
+        }
         return {value: n for (value, _, start), n in found.items() if int(start) <= now}
 
     def until(self, held: Callable[[], bool]) -> None:

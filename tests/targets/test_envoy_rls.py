@@ -119,10 +119,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         ports = runner.free_ports(4)
         body = spec([*ports[:2], ports[-1]], provider.url)
         write(folder, body, ports[2])
-        with serving(folder / "ratelimit" / "config.yaml", ports[2]) as service:
-            with runner.running(folder, ports[-1] + 1, "--concurrency", "2"):
-                urls = [f"http://127.0.0.1:{port}/v1" for port in ports[:2]]
-                yield Gateway((urls[0], urls[1]), provider, service, body, folder)
+        file, workers = folder / "ratelimit" / "config.yaml", ("--concurrency", "2")
+        with serving(file, ports[2]) as service, runner.running(folder, ports[-1] + 1, *workers):
+            urls = [f"http://127.0.0.1:{port}/v1" for port in ports[:2]]
+            yield Gateway((urls[0], urls[1]), provider, service, body, folder)
 
 
 def write(folder: Path, body: dict[str, Any], port: int) -> None:
@@ -223,7 +223,7 @@ def _leave(gateway: Gateway, key: str, body: dict[str, Any], after: bytes) -> No
 
 
 def test_a_client_that_leaves_pays_what_was_sent_and_said(gateway: Gateway) -> None:
-    gateway.provider.plan({"hold": (2, 5)}, {"delay": 5})
+    gateway.provider.plan({"hold": (2, 1)}, {"delay": 1})
     body = chat("m", max_tokens=200, stream=True)
     _leave(gateway, "leaving", body, b" from")
     sent = _bytes(body)  # and "Hello from"
@@ -234,13 +234,19 @@ def test_a_client_that_leaves_pays_what_was_sent_and_said(gateway: Gateway) -> N
     gateway.settled("consumer.hasty.t.total", hasty=_bytes(body))
 
 
-def test_without_figures_of_the_provider_it_is_an_estimate(gateway: Gateway) -> None:
-    choice = {"index": 0, "message": {"role": "assistant", "content": "four by four"}, "finish_reason": "stop"}
+def test_without_figures_of_the_provider(gateway: Gateway) -> None:
+    """Of a whole answer what was reserved is charged, of a stream what was sent and said."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}
     whole = {"id": "c", "object": "chat.completion", "created": 1, "model": "x", "choices": [choice]}
-    gateway.provider.plan({"body": json.dumps(whole)})
-    body = chat("m", max_tokens=200)
+    events = [{**whole, "choices": [{"index": 0, "delta": {"content": "four by four"}}]}]
+    parts = [*(f"data: {json.dumps(event)}\n\n" for event in events), "data: [DONE]\n\n"]
+    gateway.provider.plan({"body": json.dumps(whole)}, {"parts": parts})
+    body = chat("m", max_tokens=100)
     assert gateway.ask("told-nothing", body).status_code == 200
-    gateway.settled("consumer.told-nothing.t.total", told_nothing=_bytes(body) + 3)
+    gateway.settled("consumer.told-nothing.t.total", told_nothing=_reserved(body))
+    stream = {**body, "stream": True}
+    assert gateway.ask("told-nothing", stream).status_code == 200
+    gateway.settled("consumer.told-nothing.t.total", told_nothing=_reserved(body) + _bytes(stream) + 3)
 
 
 def test_input_output_and_money_are_counted_apart(gateway: Gateway) -> None:

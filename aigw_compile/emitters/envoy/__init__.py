@@ -1,4 +1,4 @@
-"""The envoy target: a gateway to a bootstrap in tiers, in one file or three, secrets.json (the files its keys are read from), and limits."""
+"""The envoy target: a gateway to a bootstrap in tiers (one file or three), the file of limits, and secrets.json (its keys)."""
 
 from __future__ import annotations
 

@@ -12,8 +12,21 @@ from aigw_compile.emitters.envoy import limits, rls, wire
 from aigw_compile.emitters.envoy.limits import Placed
 
 Step = Callable[[ir.Gateway, tuple[Placed, ...]], list[Block]]
-Answer = tuple[str, int, str, str, str]
-"""A CEL expression; status, type, code and message of what is answered where it holds."""
+
+
+class Answer(NamedTuple):
+    """What is said where a CEL expression holds."""
+
+    when: str
+    status: int
+    kind: str
+    code: str
+    message: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def _none(gateway: ir.Gateway, limited: tuple[Placed, ...]) -> list[Block]:
+    return []
 
 
 class Counting(NamedTuple):
@@ -23,17 +36,13 @@ class Counting(NamedTuple):
     """Step 7."""
     tokens: Step
     """Step 9."""
-    used: tuple[str, ...]
+    used: Callable[[tuple[Placed, ...]], tuple[str, ...]]
     """The scripts that read what a call has used, and settle it."""
-    seen: tuple[str, ...] = ()
-    """The script that sees every answer on its way out."""
+    seen: Step = _none
+    """What sees every answer on its way out."""
     answers: tuple[Answer, ...] = ()
     headers: tuple[str, ...] = ()
     """What browsers may read besides."""
-
-
-def _none(gateway: ir.Gateway, limited: tuple[Placed, ...]) -> list[Block]:
-    return []
 
 
 def _asked(*units: str) -> Step:
@@ -45,10 +54,23 @@ def _reserved(gateway: ir.Gateway, limited: tuple[Placed, ...]) -> list[Block]:
     return [wire.lua(("spec",), "reserve", "reply", "reserve"), *found] if found else []
 
 
-_HERE = Counting(
-    partial(limits.filters, early=True), partial(limits.filters, early=False), _none, ("tokens", "usage")
+def _seen(gateway: ir.Gateway, limited: tuple[Placed, ...]) -> list[Block]:
+    return [wire.lua(("spec",), "counted", "reply", "counted")] if limited else []
+
+
+def _here(limited: tuple[Placed, ...]) -> tuple[str, ...]:
+    counted = any(x.tokens is not None or x.cost is not None for x in limited)
+    return ("tokens" if counted else "uncounted", "usage")
+
+
+def _there(limited: tuple[Placed, ...]) -> tuple[str, ...]:
+    return ("usage", "settle") if limited else ("uncounted", "usage")
+
+
+_HERE = Counting(partial(limits.filters, early=True), partial(limits.filters, early=False), _none, _here)
+_SHOWN = tuple(
+    f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")
 )
-_SHOWN = tuple(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset"))
 _DETAILS = "response.code_details"
 COUNTING: Mapping[str, Counting] = {
     "refuse": _HERE,
@@ -57,22 +79,23 @@ COUNTING: Mapping[str, Counting] = {
         _asked("address"),
         _asked("requests"),
         _reserved,
-        ("usage", "settle"),
-        ("counted",),
+        _there,
+        _seen,
         (
-            (
+            Answer(
                 f"{_DETAILS} == 'request_rate_limited'",
                 429,
                 "rate_limit_error",
                 "rate_limit_exceeded",
                 "A limit of requests, tokens or cost is reached.",
             ),
-            (
+            Answer(
                 f"{_DETAILS} == 'rate_limiter_error'",
                 503,
                 "api_error",
                 "store_unavailable",
                 "The gateway cannot count requests at the moment.",
+                (("retry-after", "1"),),
             ),
         ),
         _SHOWN,

@@ -10,7 +10,6 @@ from aigw_compile.emitters.envoy import callers, wire
 from aigw_compile.plan import Plan, edges
 from aigw_compile.policies.limits import Limit
 
-
 UNITS = ("address", "requests", "tokens", "cost")
 """What a filter asks a rate limit service for, in the order of the steps; address: requests by address alone."""
 
@@ -107,7 +106,7 @@ def scale(cost: float) -> float:
     exponent = 9
     while cost * 10.0**exponent > _LARGEST:
         exponent -= 1
-    return 10**exponent
+    return float(10.0**exponent) if exponent < 0 else int(10**exponent)
 
 
 def units(cost: float) -> int:

@@ -15,18 +15,18 @@ end
 local function tell_used(h, held, used)
   local settled = {}
   for _, w in ipairs(held or {}) do
-    if runs(w) then
-      local more = units(used(w), w.scale) - w.reserve
-      settled[w.slot .. (more > 0 and '.up' or '.down')] = more ~= 0 and w.key or ''
-      settled[w.slot .. '.n'] = math.abs(more)
-    end
+    local amount = runs(w) and used(w)
+    local more = amount and units(amount, w.scale) - w.reserve or 0
+    -- An empty name is asked for by no filter.
+    settled[w.slot .. (more > 0 and '.up' or '.down')] = more ~= 0 and w.key or ''
+    settled[w.slot .. '.n'] = math.abs(more)
   end
   if held and #held > 0 then h:streamInfo():dynamicMetadata():set('aigw.rls', 'settle', settled) end
 end
 
--- The true figures (by input, output, total and cost); nil where the provider told none, and the estimate stays.
+-- The true figures (by input, output, total and cost); nil where the provider told none: then what was reserved is charged.
 local function settle(h, held, usage)
-  if usage then tell_used(h, held, function(w) return usage[w.what] end) end
+  tell_used(h, held, function(w) return usage and usage[w.what] end)
 end
 
 local SILENT = {role = true, type = true, id = true, stop_reason = true, finish_reason = true}
@@ -39,11 +39,11 @@ local function letters(value)
   return sum
 end
 
--- Count what an answer, or an event of it, says.
+-- Count what an event says.
 local function hear(asked, doc)
-  local said = letters(doc.delta) + letters(doc.content)
+  local said = letters(doc.delta)
   for _, choice in ipairs(is_array(doc.choices) and doc.choices or {}) do
-    if is_object(choice) then said = said + letters(choice.delta) + letters(choice.message) end
+    if is_object(choice) then said = said + letters(choice.delta) end
   end
   asked.said = (asked.said or 0) + said
 end
