@@ -100,7 +100,7 @@ local function embedding(doc)
   return {requests = requests}
 end
 
-dialect.request = request_by(function(text, embeds)
+dialect.request = request_by(function(text, data)
   local doc, spans = decode(text)
-  return encode(embeds and embedding(doc) or chat(doc, text, spans))
+  return encode(data.embeds and embedding(doc) or chat(doc, text, spans))
 end)

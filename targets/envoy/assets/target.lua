@@ -1,5 +1,7 @@
--- A target: what of the request goes to the provider, and what its answer means. `dialect` is there where the provider
--- speaks another one than the client.
+-- A target: what of the request goes to the provider, and what its answer means. Where the provider speaks another dialect
+-- than the client, `dialect` is between it and OpenAI's, and `messages` between Anthropic's and that.
+local function between(data) return data.hub and messages or dialect end
+
 local CAUSE = {['401'] = 'auth-error', ['402'] = 'quota-exceeded', ['403'] = 'auth-error', ['429'] = 'rate-limited',
   ['503'] = 'overloaded', ['529'] = 'overloaded'}
 -- Codes and types of errors that say more than a status.
@@ -20,8 +22,10 @@ local function in_a_path(text)
 end
 
 -- What another door than the provider's own gets instead: our estimate of the tokens, or a refusal.
-local function answered(h, data, size)
+local function answered(h, data)
   if data.instead == 'estimate' then
+    -- Of the client's own body, without what decorators added.
+    local size = tonumber(h:headers():get('x-aigw-size'))
     h:respond({[':status'] = '200', ['content-type'] = 'application/json', ['x-aigw-own'] = '1'},
       '{"input_tokens":' .. math.ceil(size / 4) .. '}')
   elseif data.instead then
@@ -48,7 +52,7 @@ local function request(h)
   local text = buffer:getBytes(0, buffer:length())
   -- After the wait for the body: what was fetched before a wait is dead after it.
   local headers, data = h:headers(), data_of(h)
-  if answered(h, data, #text) then return end
+  if answered(h, data) then return end
   local first, last, stream = match(headers:get('x-aigw-edit') or '', '^(%d+),(%d+)(,?s?)$')
   local asked = unescape(headers:get('x-aigw-asked') or '')
   local model, streams = data.model == '*' and asked or data.model, stream == ',s'
@@ -58,7 +62,7 @@ local function request(h)
     text = sub(text, 1, tonumber(first) - 1) .. quoted(model) .. sub(text, tonumber(last) + 1)
   end
   if not data.same then
-    local other, code, field = dialect.request(text, data.drop, data.embeds)
+    local other, code, field = between(data).request(text, data.drop, data)
     if not other then
       local why = code == 'invalid_request' and 'This has no meaning: ' or 'The provider of this model cannot do: '
       return refuse(h, '400', 'invalid_request_error', code, why .. field, {['x-aigw-own'] = '1'})
@@ -93,7 +97,7 @@ local function error_of(text)
   for _, field in ipairs({'message', 'type', 'param', 'code'}) do
     if type(inner[field]) == 'string' and inner[field] ~= '' then found[field] = inner[field] end
   end
-  if dialect then dialect.error(found, inner) end
+  if dialect and dialect.error then dialect.error(found, inner) end
   return found
 end
 
@@ -145,7 +149,7 @@ local function response(h)
   if status == '200' and asked.stream and kind:find('^text/event%-stream') then
     if not data.same then
       headers:remove('content-length')
-      dialect.stream(h)
+      between(data).stream(h)
     end
     return
   end
@@ -154,7 +158,7 @@ local function response(h)
     local ok, doc, spans = pcall(decode, text)
     if not ok or not is_object(doc) or asked.stream then return failed(h, 'bad-response', data.anthropic) end
     if not data.same then
-      local fine, other = pcall(dialect.response, text, doc, spans, data.embeds)
+      local fine, other = pcall(between(data).response, text, doc, spans, data.embeds)
       if fine then return put(h, other) end
       if type(other) ~= 'table' then return failed(h, 'bad-response', data.anthropic) end
       -- A reply that is a refusal in truth.
