@@ -1,20 +1,26 @@
-"""POST /v1/messages on Envoy for providers of other dialects: the scripts against the proxy, the real Envoy before Anthropic's client."""
+"""POST /v1/messages on Envoy for other dialects: the scripts against the proxy, the real Envoy before Anthropic's client."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
+import anthropic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lupa import luajit21
 
 from aigw_compile.emitters.envoy.tiers import STRICT
 from aigw_compile.proxy import doors
 from aigw_compile.proxy.dialects.base import NO_ANSWER, Malformed, Refused, StreamError, Unsupported, refusing
 from aigw_compile.proxy.doors import MESSAGES
+from aigw_compile.target import asset
 from tests.proxy import test_gemini as gemini
+from tests.targets import envoy_runner as runner
 from tests.targets.envoy_scripts import Scripts, cut, latin
+from tests.targets.mock_upstream import Provider, providers
 from tests.targets.test_envoy_gemini import REPLIES as OF_GEMINI
 from tests.targets.test_envoy_gemini import STREAM as STREAM_OF_GEMINI
 
@@ -28,7 +34,7 @@ TYPES = {"openai": "openai", "vllm": "openai", "gemini": "gemini"}
 
 
 def test_who_is_strict_is_the_same_for_the_proxy() -> None:
-    assert STRICT == doors._NEW_CAP == doors._STRICT - {"anthropic"}  # noqa: SLF001
+    assert STRICT == doors._NEW_CAP == doors._STRICT - {"anthropic"}
 
 
 def plain(body: Any) -> Any:
@@ -72,13 +78,30 @@ REQUESTS: list[dict[str, Any]] = [
     {},
     {"system": "S", "stop_sequences": ["a", "b"], "temperature": 0.5, "top_p": 1, "metadata": {"user_id": "me"}},
     {"system": [TEXT, {"type": "text", "text": "", "cache_control": {"type": "ephemeral"}}, TEXT], "stream": True},
-    {"system": "", "stream": False, "stop_sequences": [], "tools": [], "metadata": None, "thinking": {"type": "disabled"}},
+    {
+        "system": "",
+        "stream": False,
+        "stop_sequences": [],
+        "tools": [],
+        "metadata": None,
+        "thinking": {"type": "disabled"},
+    },
     {"service_tier": "auto", "cache_control": {"type": "ephemeral"}, "container": None, "mcp_servers": []},
     {"messages": [{"role": "system", "content": "late"}, *_user([TEXT, {"type": "text", "text": ""}, PNG])]},
     {"messages": _user([PNG, {"type": "image", "source": {"type": "url", "url": "https://x.test/a.png"}}])},
     {"messages": _user([{"type": "image", "source": {"type": "file", "file_id": "f"}}])},
-    {"messages": [{"role": "assistant", "content": [TEXT, {"type": "text", "text": "b"}, CALLED, {**CALLED, "id": "u"}]}]},
-    {"messages": [{"role": "assistant", "content": []}, {"role": "user", "content": ""}, {"role": "user", "content": []}]},
+    {
+        "messages": [
+            {"role": "assistant", "content": [TEXT, {"type": "text", "text": "b"}, CALLED, {**CALLED, "id": "u"}]}
+        ]
+    },
+    {
+        "messages": [
+            {"role": "assistant", "content": []},
+            {"role": "user", "content": ""},
+            {"role": "user", "content": []},
+        ]
+    },
     told({"type": "tool_result", "tool_use_id": "t", "content": "42"}, TEXT),
     told(TEXT, {"type": "tool_result", "tool_use_id": "t", "content": [TEXT, {"type": "text", "text": '{"a": 1}'}]}),
     told({"type": "tool_result", "tool_use_id": "t"}, first=SIGNED),
@@ -130,7 +153,9 @@ def test_schemas_and_arguments_keep_their_text() -> None:
     body = {**told({"type": "tool_result", "tool_use_id": "t", "content": "1"}), "model": "m", "tools": [TOOL]}
     made = SCRIPTS["openai"].ask(body)
     assert made["tools"][0]["function"]["parameters"] == TOOL["input_schema"]
-    assert made["messages"][1]["tool_calls"][0]["function"]["arguments"] == json.dumps(CALLED["input"], ensure_ascii=False)
+    assert made["messages"][1]["tool_calls"][0]["function"]["arguments"] == json.dumps(
+        CALLED["input"], ensure_ascii=False
+    )
 
 
 _TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4)
@@ -154,7 +179,10 @@ _BLOCKS = st.one_of(
     _CALLS,
     st.fixed_dictionaries({"type": _SOME}),
     st.fixed_dictionaries(
-        {"type": st.just("image"), "source": st.one_of(_SOME, st.fixed_dictionaries({"type": st.just("url"), "url": _SOME}))}
+        {
+            "type": st.just("image"),
+            "source": st.one_of(_SOME, st.fixed_dictionaries({"type": st.just("url"), "url": _SOME})),
+        }
     ),
 )
 _TURNS = st.fixed_dictionaries(
@@ -213,7 +241,9 @@ OF_OPENAI: list[Any] = [
     *(completion(finish, content="é") for finish in ("stop", "length", "content_filter", "tool_calls", "new", None)),
     completion(content="", usage=USAGE),
     completion(content=None, refusal="No.", usage={"prompt_tokens": 3, "prompt_tokens_details": None}),
-    completion("tool_calls", content="a", tool_calls=[calling(), calling(""), calling("{}", extra_content={"google": {}})]),
+    completion(
+        "tool_calls", content="a", tool_calls=[calling(), calling(""), calling("{}", extra_content={"google": {}})]
+    ),
     completion(content=None, tool_calls=[calling(extra_content={"google": {"thought_signature": "c2ln"}})]),
     completion("length", tool_calls=[calling()]),
     completion(tool_calls=[calling("[]")]),
@@ -241,7 +271,9 @@ def replied(dialect: str, body: Any) -> tuple[Any, Any]:
         return None, None
 
 
-@pytest.mark.parametrize(("dialect", "body"), [*(("openai", b) for b in OF_OPENAI), *(("gemini", b) for b in OF_GEMINI)])
+@pytest.mark.parametrize(
+    ("dialect", "body"), [*(("openai", b) for b in OF_OPENAI), *(("gemini", b) for b in OF_GEMINI)]
+)
 def test_a_reply_is_what_the_proxy_makes_of_it(dialect: str, body: Any) -> None:
     made, refused = SCRIPTS[dialect].reply(body)
     assert (made and MESSAGES.named(made, ""), refused) == replied(dialect, body)
@@ -264,8 +296,14 @@ def named(number: int, arguments: str = "", **more: Any) -> dict[str, Any]:
 
 COUNTED = {"choices": [], "usage": USAGE}
 STREAMS: list[tuple[str, list[Any]]] = [
-    ("openai", [chunk(role="assistant", content=""), chunk(content="é\U0001f30d"), chunk(content="b"), chunk("stop"), COUNTED]),
-    ("openai", [chunk(content="a"), chunk(refusal="No"), chunk("stop"), {**COUNTED, "usage": {**USAGE, "total_tokens": 0}}]),
+    (
+        "openai",
+        [chunk(role="assistant", content=""), chunk(content="é\U0001f30d"), chunk(content="b"), chunk("stop"), COUNTED],
+    ),
+    (
+        "openai",
+        [chunk(content="a"), chunk(refusal="No"), chunk("stop"), {**COUNTED, "usage": {**USAGE, "total_tokens": 0}}],
+    ),
     (
         "openai",
         [
@@ -347,7 +385,9 @@ _CHUNKS = st.lists(
     st.one_of(
         st.builds(chunk, content=_TEXTS),
         st.builds(chunk, refusal=_TEXTS),
-        st.builds(chunk, content=st.just(""), finish=st.sampled_from(["stop", "length", "tool_calls", "content_filter"])),
+        st.builds(
+            chunk, content=st.just(""), finish=st.sampled_from(["stop", "length", "tool_calls", "content_filter"])
+        ),
         st.builds(lambda n, arguments: chunk(tool_calls=[named(n, arguments)]), st.integers(0, 2), _TEXTS),
         st.builds(lambda n, arguments: chunk(tool_calls=[grown(n, arguments)]), st.integers(0, 2), _TEXTS),
         st.sampled_from([COUNTED, {"error": {"type": "timeout_error"}}, {"choices": [5]}]),
@@ -368,3 +408,171 @@ def test_a_stream_without_its_end_and_one_whose_last_line_does_not_end() -> None
     assert [e["type"] for e in scripted("openai", text, 9)][-1] == "content_block_delta"
     assert [e["type"] for e in scripted("openai", text + "data: [DONE]", 9)][-1] == "message_stop"
     assert scripted("openai", text + "data: {oops\n\ndata: [DONE]\n\n", 9)[-1] == "broken"
+
+
+def test_figures_of_nothing_are_none() -> None:
+    lua = luajit21.LuaRuntime(encoding="latin-1")
+    lua.execute("".join(asset("envoy", f"{n}.lua") for n in ("json", "usage")) + "_G.figures = figures")
+    found = lua.globals().figures
+    assert found(None, lua.table(input_tokens=0, output_tokens=0)) is None
+    assert found(None, lua.table(input_tokens=0, output_tokens=0, cache_read_input_tokens=3)).input == 3
+    assert found(None, lua.table(input_tokens=2, output_tokens=1, total_tokens=9)).total == 9
+    assert found(None, lua.table(prompt_tokens=0, completion_tokens=0, total_tokens=0)).total == 0
+
+
+# --- the real Envoy, and Anthropic's own client
+
+
+def spec(ports: list[int], openai: str, google: str) -> dict[str, Any]:
+    """A model for each dialect, and one that goes from one to another to none."""
+    apology = {"on": ["server-error"], "response": {"status": 200, "content": "Busy."}}
+    two = [
+        {"name": "first", "provider": "google", "model": "g"},
+        {"name": "second", "provider": "other", "model": "o", "priority": 1},
+    ]
+    return {
+        "apiVersion": "aigw.dev/v1alpha1",
+        "kind": "AIGateway",
+        "metadata": {"name": "messages"},
+        "spec": {
+            "listeners": [{"name": "public", "address": "127.0.0.1", "port": ports[0]}],
+            "providers": [
+                {"name": "other", "type": "openai", "baseUrl": openai, "auth": {"apiKey": {"env": "O"}}},
+                {
+                    "name": "google",
+                    "type": "gemini",
+                    "baseUrl": google.removesuffix("/v1") + "/v1beta",
+                    "auth": {"apiKey": {"env": "G"}},
+                },
+            ],
+            "models": [
+                {"name": "openai", "targets": [{"provider": "other", "model": "o"}], "health": {"failures": 10_000}},
+                {"name": "gemini", "targets": [{"provider": "google", "model": "g"}], "health": {"failures": 10_000}},
+                {"name": "both", "targets": two, "fallback": apology, "health": {"failures": 10_000}},
+            ],
+            "auth": {"anonymous": True},
+            "observability": {"operations": {"port": ports[-1]}},
+        },
+    }
+
+
+class Running(NamedTuple):
+    client: anthropic.Anthropic
+    seen: dict[str, Provider]
+    """Model -> what it asks first."""
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("messages")
+    with providers(2) as (openai, google):
+        ports = runner.free_ports(2)
+        _, documents = runner.build(spec(ports, openai.url, google.url))
+        runner.write(folder, documents)
+        url = f"http://127.0.0.1:{ports[0]}"
+        with (
+            runner.running(folder, ports[-1] + 1),
+            anthropic.Anthropic(base_url=url, api_key="x", max_retries=0) as client,
+        ):
+            yield Running(client, {"openai": openai, "gemini": google})
+
+
+TURNS: Any = [{"role": "user", "content": [TEXT, PNG]}]
+FOUND = {"city": "Paris", "n": 12345678901234567890}
+_CALL: dict[str, Any] = {"name": "weather", "args": FOUND}
+WHOLE = {
+    "openai": completion("tool_calls", USAGE, content="Hm.", tool_calls=[{**calling(json.dumps(FOUND)), "id": "t"}]),
+    "gemini": gemini.candidate({"text": "Hm."}, {"functionCall": _CALL}, usageMetadata={"promptTokenCount": 10}),
+}
+PARTS = {
+    "openai": [
+        chunk(content="Hm."),
+        chunk(tool_calls=[named(0, '{"city": "Paris", ')]),
+        chunk(tool_calls=[grown(0, '"n": 12345678901234567890}')]),
+        chunk("tool_calls"),
+        COUNTED,
+        "[DONE]",
+    ],
+    "gemini": [gemini.candidate({"text": "Hm."}, reason=None), gemini.candidate({"functionCall": _CALL})],
+}
+
+
+def sse(parts: list[Any]) -> list[str]:
+    return [f"data: {p if isinstance(p, str) else json.dumps(p)}\n\n" for p in parts]
+
+
+@pytest.mark.parametrize("model", ["openai", "gemini"])
+def test_anthropics_client_asks_and_streams_and_calls_tools(running: Running, model: str) -> None:
+    client, upstream, tools = (
+        running.client,
+        running.seen[model],
+        [{"name": "weather", "input_schema": {"type": "object"}}],
+    )
+    asked: dict[str, Any] = {"model": model, "max_tokens": 50, "system": "S", "messages": TURNS, "tools": tools}
+    upstream.plan()
+    said = client.messages.create(**{**asked, "tools": []})
+    assert (said.content[0].text, said.model, said.stop_reason) == ("Hello from here", model, "end_turn")
+    assert said.usage.output_tokens > 0
+    with client.messages.stream(**{**asked, "tools": []}) as stream:
+        assert "".join(stream.text_stream) == "Hello from here"
+    upstream.plan({"body": json.dumps(WHOLE[model])})
+    called = client.messages.create(**asked)
+    upstream.plan({"parts": sse(PARTS[model])})
+    with client.messages.stream(**asked) as stream:
+        streamed = stream.get_final_message()
+    for found in (called, streamed):
+        text, use = found.content
+        assert (text.text, use.name, use.input, found.stop_reason) == (
+            "Hm.",
+            "weather" if model == "gemini" else "f",
+            FOUND,
+            "tool_use",
+        )
+        assert use.id
+    result: Any = {"type": "tool_result", "tool_use_id": called.content[1].id, "content": "sunny"}
+    turns = [*TURNS, {"role": "assistant", "content": called.content}, {"role": "user", "content": [result]}]
+    assert client.messages.create(**{**asked, "messages": turns}).content[0].text == "Hello from here"
+    assert "sunny" in upstream.seen[-1].body.decode()
+    assert client.messages.count_tokens(model=model, messages=TURNS).input_tokens > 9
+
+
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [
+        ({"status": 400}, anthropic.BadRequestError),
+        ({"status": 404}, anthropic.NotFoundError),
+        ({"status": 429}, anthropic.RateLimitError),
+        ({"status": 401}, anthropic.InternalServerError),
+        ({"body": "{}"}, anthropic.InternalServerError),
+    ],
+)
+@pytest.mark.parametrize("model", ["openai", "gemini"])
+def test_anthropics_client_raises_the_right_error(running: Running, model: str, step: Any, error: Any) -> None:
+    running.seen[model].plan(step)
+    with pytest.raises(error) as raised:
+        running.client.messages.create(model=model, max_tokens=5, messages=TURNS)
+    assert raised.value.body["type"] == "error"
+
+
+@pytest.mark.parametrize("model", ["openai", "gemini"])
+def test_anthropics_client_raises_on_a_stream_that_breaks(running: Running, model: str) -> None:
+    running.seen[model].plan({"parts": sse(PARTS[model][:1])})
+    with (
+        pytest.raises(anthropic.APIError),
+        running.client.messages.stream(model=model, max_tokens=5, messages=TURNS) as s,
+    ):
+        s.get_final_message()
+
+
+def test_anthropics_client_falls_back_and_is_answered_in_its_own_words(running: Running) -> None:
+    client, (openai, google) = running.client, running.seen.values()
+    for failed, text in ([{}], "Hello from here"), ([{"status": 500}], "Busy."):
+        google.plan({"status": 500}, {"status": 500})
+        openai.plan(*failed * 2)
+        said = client.messages.create(model="both", max_tokens=5, messages=TURNS)
+        assert (said.content[0].text, said.model) == (text, "both")
+        with client.messages.stream(model="both", max_tokens=5, messages=TURNS) as stream:
+            assert "".join(stream.text_stream) == text
+    with pytest.raises(anthropic.BadRequestError) as raised:
+        client.messages.create(model="both", max_tokens=5, messages=TURNS, extra_body={"top_k": 3})
+    assert raised.value.body["error"]["code"] == "unsupported_by_provider"

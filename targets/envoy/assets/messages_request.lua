@@ -82,21 +82,17 @@ local function add_turn(turns, message, text, spans, strict)
     turns[#turns + 1] = {role = role, content = content}
     return
   end
-  local parts, calls = array({}), array({})
+  local parts, apart = array({}), array({})
   for _, block in ipairs(content) do
-    if user and block.type == 'tool_result' then
-      turns[#turns + 1] = result(block)
-    elseif not user and block.type == 'tool_use' then
-      calls[#calls + 1] = call(block, text, spans, strict)
-    else
-      add_part(parts, block, user)
-    end
+    if block.type == (user and 'tool_result' or 'tool_use') then apart[#apart + 1] = block else add_part(parts, block, user) end
   end
   if user then
+    for _, block in ipairs(apart) do turns[#turns + 1] = result(block) end
     if #parts > 0 then turns[#turns + 1] = {role = role, content = parts} end
-  elseif #parts > 0 or #calls > 0 then
+  elseif #parts > 0 or #apart > 0 then
+    for i, block in ipairs(apart) do apart[i] = call(block, text, spans, strict) end
     for i, part in ipairs(parts) do parts[i] = part.text end
-    turns[#turns + 1] = {role = role, content = #parts > 0 and concat(parts) or NULL, tool_calls = #calls > 0 and calls or nil}
+    turns[#turns + 1] = {role = role, content = #parts > 0 and concat(parts) or NULL, tool_calls = #apart > 0 and apart or nil}
   end
 end
 
@@ -134,10 +130,7 @@ end
 -- data.hub: `cap`, the provider's name for a cap on the answer, and whether it is `strict` about fields that it does not know.
 local as_chat = request_by(function(text, data)
   local doc, spans, members = decode(text)
-  local function written(field)
-    local span = members[doc][field]
-    return given(doc[field]) and raw(sub(text, span[2], span[3])) or nil
-  end
+  local written = written_by(text, doc, members)
   for field, value in pairs(doc) do
     local empty = type(value) == 'table' and next(value) == nil
     if not KNOWN[field] and not empty then cannot(plain(field)) end

@@ -27,6 +27,14 @@ local function fields(names)
   return set
 end
 
+-- A field of a body as it is written, so that a number keeps its digits; nil where nothing stands there.
+local function written_by(text, doc, members)
+  return function(field)
+    local span = given(doc[field]) and members[doc][field]
+    return span and raw(sub(text, span[2], span[3])) or nil
+  end
+end
+
 -- translated(text, data of the route) -> the other dialect's body; or nil, the code of a refusal, and what is wrong.
 local function request_by(translated)
   return function(text, drop, data)
