@@ -39,8 +39,8 @@ local function count_of(value, least, default)
 end
 
 -- Return the counters of request limits, by the header in which local_ratelimit reads each, and those of tokens and cost.
-local function name_counters(h, data, doc, size, caller, name)
-  local named, held, door = {}, {}, h:headers():get('x-aigw-door')
+local function name_counters(h, data, doc, door, size, caller, name)
+  local named, held = {}, {}
   for _, limit in ipairs(data.limits) do
     for i, key in ipairs(counters(h, limit, caller, name)) do
       if limit.header then named[limit.header .. '-' .. i] = key end

@@ -28,6 +28,18 @@ local function figures(before, usage, price)
   return found
 end
 
+-- Figures as a header between the tiers, and back.
+local function used_text(usage)
+  return concat({usage.input, usage.output, usage.read, usage.written, usage.total}, ' ')
+end
+
+local function used_of(text, price)
+  local input, output, read, written, total = match(text or '', '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+  if not input then return nil end
+  local cost = dollars(price, tonumber(input), tonumber(read), tonumber(written), tonumber(output))
+  return {input = tonumber(input), output = tonumber(output), total = tonumber(total), cost = cost}
+end
+
 local function note_usage(h, usage)
   local metadata = h:streamInfo():dynamicMetadata()
   metadata:set('aigw', 'input_tokens', usage.input)
