@@ -27,8 +27,8 @@ from tests.targets.tokens import Issuer
 HERE = Path(__file__).parent
 OPTIONS = {"envoy": {"tokenLimits": "local"}, "proxy": {}}
 """Every engine, and the options that it is built with."""
-PROVIDERS = ("openai", "azure", "claude", "local")
-CREDENTIALS = {"openai": "sk-of-openai", "azure": "key-of-azure", "claude": "sk-of-claude"}
+PROVIDERS = ("openai", "azure", "claude", "local", "gemini")
+CREDENTIALS = {"openai": "sk-of-openai", "azure": "key-of-azure", "claude": "sk-of-claude", "gemini": "key-of-gemini"}
 PASSWORD = "p:ä ss"
 
 

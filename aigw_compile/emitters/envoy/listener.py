@@ -155,7 +155,7 @@ _ENVOYS = "x-envoy-"
 def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, ...]) -> Block:
     """Headers that only the gateway sets are taken from every request before anything looks at it."""
     ours = [callers.CONSUMER_HEADER, callers.KEY_HEADER, callers.TOKEN_HEADER, DOOR_HEADER]
-    ours += [routes.ROUTE_HEADER, "x-aigw-edit", "x-aigw-asked"]
+    ours += [routes.ROUTE_HEADER, "x-aigw-edit", "x-aigw-asked", "x-aigw-size"]
     ours += [f"{x.header}-{i + 1}" for x in limited for i in range(limits.keys(gateway, x))]
     mutations: list[dict[str, Any]] = [{"remove": name} for name in ours]
     if own.trusted_proxies:

@@ -14,22 +14,31 @@ from aigw_compile.emitters.envoy import wire
 from aigw_compile.emitters.envoy.doors import CAPS, DOOR_HEADER, doors
 from aigw_compile.emitters.envoy.providers import credentials, provider_cluster, secret_headers
 
-_DIALECTS = {
-    "openai": (),
-    "azure-openai": (),
-    "anthropic": ("translate", "anthropic_request", "anthropic_reply"),
-    "gemini": ("translate", "gemini_request", "gemini_reply"),
+_CHAT = ("translate", "chat_request")
+_MESSAGES = ("messages_request", "messages_reply")
+_DIALECTS: dict[str, tuple[str, ...]] = {
+    "openai": ("translate", *_MESSAGES),
+    "azure-openai": ("translate", *_MESSAGES),
+    "anthropic": (*_CHAT, "anthropic_request", "anthropic_reply"),
+    "gemini": (*_CHAT, "gemini_request", "gemini_reply", *_MESSAGES),
 }
-"""Dialect of a provider -> the assets that translate from the client's and back."""
+"""Dialect of a provider -> the assets that translate from the clients' and back."""
+STRICT = frozenset({"openai", "azure-openai"})
+"""Types of providers that refuse fields that they do not know, and that want a cap on the answer by its newer name."""
 _AZURE = "/openai/deployments/{model}"
 _PATHS: dict[str, dict[str, str]] = {
-    "openai": {"chat": "/chat/completions", "embeddings": "/embeddings"},
+    "openai": {"chat": "/chat/completions", "messages": "/chat/completions", "embeddings": "/embeddings"},
     "anthropic": {"chat": "/messages", "messages": "/messages", "count": "/messages/count_tokens"},
     "azure-openai": {
         "chat": _AZURE + "/chat/completions?api-version={version}",
+        "messages": _AZURE + "/chat/completions?api-version={version}",
         "embeddings": _AZURE + "/embeddings?api-version={version}",
     },
-    "gemini": {"chat": "/models/{model}:generateContent", "embeddings": "/models/{model}:batchEmbedContents"},
+    "gemini": {
+        "chat": "/models/{model}:generateContent",
+        "messages": "/models/{model}:generateContent",
+        "embeddings": "/models/{model}:batchEmbedContents",
+    },
 }
 """Dialect -> door -> path below the provider's address. A door that is missing cannot be opened there."""
 _STREAMS = {":generateContent": ":streamGenerateContent?alt=sse", ":batchEmbedContents": ""}
@@ -161,12 +170,22 @@ def _target(model: ir.Model, target: ir.Target, buffer: int) -> Block:
         wire.lua(
             target.origin,
             "target",
-            *("json", "reply", "edits", "usage", "is_answer", *_DIALECTS[provider.dialect], "faults", "target"),
+            *("json", "reply", "edits", "usage", "is_answer", *_scripts(model, provider), "faults", "target"),
         ),
         wire.router(target.origin),
     ]
     manager = wire.manager(target.origin, name, {**_inner(model, target.name, virtual_host), "http_filters": filters})
     return wire.internal_listener(target.origin, name, buffer, manager)
+
+
+def _scripts(model: ir.Model, provider: ir.Provider) -> tuple[str, ...]:
+    """The assets that translate what comes by the model's doors."""
+    return () if all(_is_same(provider, door) for door in doors(model)) else _DIALECTS[provider.dialect]
+
+
+def _is_same(provider: ir.Provider, door: str) -> bool:
+    """Whether a provider speaks the dialect of a door's clients. Azure takes OpenAI's bodies."""
+    return provider.dialect.removeprefix("azure-") == _SPOKEN[door]
 
 
 class _Way(NamedTuple):
@@ -199,7 +218,7 @@ def _way(model: ir.Model, target: ir.Target, door: str) -> _Way:
     """What is called at the provider for a door, or that it cannot be."""
     provider = target.provider
     path = _PATHS[provider.dialect].get(door)
-    same = provider.dialect.removeprefix("azure-") == _SPOKEN[door]
+    same = _is_same(provider, door)
     data = Block(
         target.origin,
         {
@@ -214,6 +233,9 @@ def _way(model: ir.Model, target: ir.Target, door: str) -> _Way:
     route = Block(target.origin, {"name": door, "match": match})
     if door == "embeddings" and not same:
         data["embeds"] = True
+    if door == "messages" and not same:
+        strict = provider.type in STRICT
+        data["hub"] = {"strict": strict, "cap": "max_completion_tokens" if strict else "max_tokens"}
     if path is None:
         data["instead"] = "estimate" if door == "count" else "refuse"
         route["direct_response"] = wire.never_seen()

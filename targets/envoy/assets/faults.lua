@@ -21,7 +21,7 @@ local function error_of(text)
   for _, field in ipairs({'message', 'type', 'param', 'code'}) do
     if type(inner[field]) == 'string' and inner[field] ~= '' then found[field] = inner[field] end
   end
-  if dialect then dialect.error(found, inner) end
+  if dialect and dialect.error then dialect.error(found, inner) end
   return found
 end
 

@@ -117,6 +117,7 @@ local function run(h)
   headers:replace('x-aigw-door', door)
   headers:replace('x-aigw-edit', place .. (doc.stream == true and door ~= 'embeddings' and door ~= 'count' and ',s' or ''))
   headers:replace('x-aigw-asked', header_safe(doc.model))
+  if door == 'count' then headers:replace('x-aigw-size', tostring(#text)) end
   headers:replace('x-aigw-route', model.route)
   h:clearRouteCache()
 end

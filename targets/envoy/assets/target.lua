@@ -1,5 +1,7 @@
--- A target: what of the request goes to the provider, and what its answer means. `dialect` is there where the provider
--- speaks another one than the client.
+-- A target: what of the request goes to the provider, and what its answer means. Where the provider speaks another dialect
+-- than the client, `dialect` is between it and OpenAI's, and `messages` between Anthropic's and that.
+local function between(way) return way.hub and messages or dialect end
+
 local function unescape(text)
   return (text:gsub('%%(%x%x)', function(x) return char(tonumber(x, 16)) end))
 end
@@ -9,8 +11,10 @@ local function in_a_path(text)
 end
 
 -- What another door than the provider's own gets instead: our estimate of the tokens, or a refusal.
-local function answered(h, way, size)
+local function answered(h, way)
   if way.instead == 'estimate' then
+    -- Of the client's own body, without what decorators added.
+    local size = tonumber(h:headers():get('x-aigw-size'))
     h:respond({[':status'] = '200', ['content-type'] = 'application/json', ['x-aigw-own'] = '1'},
       '{"input_tokens":' .. math.ceil(size / 4) .. '}')
   elseif way.instead then
@@ -49,7 +53,7 @@ local function request(h)
   local text = buffer:getBytes(0, buffer:length())
   -- After the wait for the body: what was fetched before a wait is dead after it.
   local headers, way, data = h:headers(), way_of(h)
-  if answered(h, way, #text) then return end
+  if answered(h, way) then return end
   local first, last, stream = match(headers:get('x-aigw-edit'), '^(%d+),(%d+)(,?s?)$')
   local asked = unescape(headers:get('x-aigw-asked'))
   local model, streams = data.model == '*' and asked or data.model, stream == ',s'
@@ -59,7 +63,7 @@ local function request(h)
     text = sub(text, 1, tonumber(first) - 1) .. quoted(model) .. sub(text, tonumber(last) + 1)
   end
   if not way.same then
-    local other, code, field = dialect.request(text, data.drop, way.embeds)
+    local other, code, field = between(way).request(text, data.drop, way)
     if not other then
       local why = code == 'invalid_request' and 'This has no meaning: ' or 'The provider of this model cannot do: '
       return refuse(h, '400', 'invalid_request_error', code, why .. field, {['x-aigw-own'] = '1'})
@@ -107,7 +111,7 @@ local function response(h)
   if status == '200' and streams == 's' and kind:lower():find('^text/event%-stream') then
     if not way.same then
       headers:remove('content-length')
-      dialect.stream(h)
+      between(way).stream(h)
     end
     return
   end
@@ -119,7 +123,7 @@ local function response(h)
       if not is_answer(way.door, doc) then return failed(h, 'bad-response', way.anthropic) end
       return told(h, text, doc, members, asked)
     end
-    local fine, other = pcall(dialect.response, text, doc, spans, way.embeds)
+    local fine, other = pcall(between(way).response, text, doc, spans, way.embeds)
     if fine then
       local doc, _, members = decode(other)
       return told(h, other, doc, members, asked)

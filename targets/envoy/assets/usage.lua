@@ -22,6 +22,8 @@ local function figures(before, usage, price)
     found.written = usage.cache_creation_input_tokens and count(usage.cache_creation_input_tokens) or before.written
     found.input = usage.input_tokens and count(usage.input_tokens) + found.read + found.written or before.input
     found.output = usage.output_tokens and count(usage.output_tokens) or before.output
+    -- A provider of another dialect that told nothing: this one cannot leave its figures out.
+    if found.input + found.output == 0 then return nil end
   end
   found.total = usage.total_tokens and count(usage.total_tokens) or found.input + found.output
   found.cost = dollars(price, found.input, found.read, found.written, found.output)
