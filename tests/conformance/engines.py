@@ -162,7 +162,9 @@ def engine(name: str, folder: Path) -> Iterator[Engine]:
         built = build_all_accepted(checked, TargetChoice(name, "", OPTIONS[name]))
         assert built.documents, built.diagnostics
         for document in built.documents:
-            (folder / document.filename).write_text(text_of(document), "utf-8")
+            path = folder / document.filename
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text_of(document), "utf-8")
         operations = spec["spec"]["observability"]["operations"]["port"]
         with _RUN[name](folder, operations, _environ(spec, papers)):
             listeners = {x["name"]: x["port"] for x in spec["spec"]["listeners"]}

@@ -1,4 +1,4 @@
-"""A scripted provider on loopback: three dialects, JSON and SSE, and whatever goes wrong with providers."""
+"""A scripted provider on loopback: every dialect, JSON and SSE, and whatever goes wrong with providers."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Provider:
             return await self._stream(
                 request, step["parts"], step, web.StreamResponse(status=step.get("status", 200), headers=kind)
             )
-        anthropic, gemini = "/messages" in request.path, ":" in request.path
+        anthropic = "/messages" in request.path
         if "body" in step:
             return web.Response(
                 status=step.get("status", 200),
@@ -77,13 +77,11 @@ class Provider:
         if "status" in step:
             fault = {"type": "mock", "message": f"says {step['status']}", "code": step.get("code")}
             shape = {"type": "error", "error": fault} if anthropic else {"error": fault}
-            if gemini:
-                shape = {"error": {"code": step["status"], "message": fault["message"], "status": step.get("code")}}
             return web.json_response(shape, status=step["status"], headers=step.get("headers"))
         body = json.loads(raw)
         if body.get("stream") or ":stream" in request.path:
-            how = _anthropic_events if anthropic else _gemini_events if gemini else _openai_events
-            events = list(how(body))
+            made = _anthropic_events if anthropic else _gemini_events if ":stream" in request.path else _openai_events
+            events = list(made(body))
             return await self._stream(
                 request, events, step, web.StreamResponse(headers={"content-type": "text/event-stream"})
             )
@@ -116,10 +114,6 @@ class Provider:
 def _whole(path: str, body: dict[str, Any]) -> dict[str, Any]:
     if path.endswith("/count_tokens"):
         return {"input_tokens": 42}
-    if path.endswith(":batchEmbedContents"):
-        return {"embeddings": [{"values": [0.25, -1.5e-7]} for _ in body["requests"]]}
-    if path.endswith(":generateContent"):
-        return _gemini("".join(WORDS), bool(body.get("tools")), "STOP")
     if path.endswith("/embeddings"):
         made = {"object": "embedding", "index": 0, "embedding": [0.25, -1.5e-7]}
         return {
@@ -128,7 +122,24 @@ def _whole(path: str, body: dict[str, Any]) -> dict[str, Any]:
             "model": body["model"],
             "usage": {"prompt_tokens": 9, "total_tokens": 9},
         }
+    if path.endswith(":generateContent"):
+        return _gemini(*WORDS, finish="STOP", tools=bool(body.get("tools")))
+    if path.endswith(":batchEmbedContents"):
+        return {"embeddings": [{"values": [0.25, -1.5e-7]} for _ in body["requests"]]}
     return _anthropic(body) if "/messages" in path else _openai(body)
+
+
+def _gemini(*words: str, finish: str | None = None, tools: bool = False) -> dict[str, Any]:
+    counted = {"promptTokenCount": 13, "candidatesTokenCount": 4, "thoughtsTokenCount": 2, "cachedContentTokenCount": 3}
+    call: dict[str, Any] = {"functionCall": {"name": "weather", "args": {"city": "Paris"}}}
+    content = {"role": "model", "parts": [*({"text": word} for word in words), *([call] if tools else [])]}
+    head = {"responseId": "r", "modelVersion": "gemini", "usageMetadata": counted}
+    return {**head, "candidates": [{"index": 0, "content": content, **({"finishReason": finish} if finish else {})}]}
+
+
+def _gemini_events(body: dict[str, Any]) -> Iterator[str]:
+    yield from (_data(_gemini(word)) for word in WORDS[:-1])
+    yield _data(_gemini(WORDS[-1], finish="STOP", tools=bool(body.get("tools"))))
 
 
 def _openai(body: dict[str, Any]) -> dict[str, Any]:
@@ -200,26 +211,6 @@ def _anthropic_events(body: dict[str, Any]) -> Iterator[str]:
     stop = {"stop_reason": "tool_use"} if body.get("tools") else ANTHROPIC_STOP
     yield _event({"type": "message_delta", "delta": stop, "usage": {"output_tokens": 7}})
     yield _event({"type": "message_stop"})
-
-
-def _gemini(text: str, tools: bool, reason: str | None) -> dict[str, Any]:
-    """A reply, or a part of one where it has no reason to stop. Of the 12 tokens of the prompt 3 were cached; 2 were thought."""
-    parts: list[dict[str, Any]] = [{"text": text}] if text else []
-    if tools:
-        parts.append({"functionCall": {"name": "weather", "args": {"city": "Paris"}}})
-    candidate = {"content": {"role": "model", "parts": parts}, "index": 0}
-    usage = {"promptTokenCount": 12, "cachedContentTokenCount": 3, "candidatesTokenCount": 5, "thoughtsTokenCount": 2}
-    whole: dict[str, Any] = {"candidates": [candidate], "modelVersion": "gemini-x", "responseId": "r1"}
-    if reason:
-        candidate["finishReason"] = reason
-        whole["usageMetadata"] = usage
-    return whole
-
-
-def _gemini_events(body: dict[str, Any]) -> Iterator[str]:
-    for word in WORDS:
-        yield _data(_gemini(word, False, None))
-    yield _data(_gemini("", bool(body.get("tools")), "STOP"))
 
 
 def _data(body: dict[str, Any]) -> str:

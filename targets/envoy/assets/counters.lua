@@ -39,8 +39,8 @@ local function count_of(value, least, default)
 end
 
 -- Return the counters of request limits, by the header in which local_ratelimit reads each, and those of tokens and cost.
-local function name_counters(h, data, doc, size, caller, name)
-  local named, held, door = {}, {}, h:headers():get('x-aigw-door')
+local function name_counters(h, data, doc, door, size, caller, name)
+  local named, held = {}, {}
   for _, limit in ipairs(data.limits) do
     for i, key in ipairs(counters(h, limit, caller, name)) do
       if limit.header then named[limit.header .. '-' .. i] = key end
@@ -50,13 +50,17 @@ local function name_counters(h, data, doc, size, caller, name)
         if cap < 0 then cap = tonumber(limit.reserve) end
         local input, output = math.ceil(size / 4), count_of(doc.n, 1, 1) * cap
         if door == 'embeddings' then output = 0 end
-        local cost = 0
-        for _, price in ipairs(data.models[name].dear or {}) do
+        -- The first of them asks the most for input.
+        local cost, dear = 0, data.models[name].dear or {}
+        for _, price in ipairs(dear) do
           cost = math.max(cost, (input * price.input + output * price.output) / 1e6)
         end
         local reserve = ({input = input, output = output, total = input + output, cost = cost})[kind.what]
         held[#held + 1] = {counter = kind.what .. ' ' .. limit.id .. ' ' .. key, what = kind.what, most = tonumber(kind.most),
-          per = limit.per, reserve = reserve, observe = limit.observe, name = limit.limit}
+          per = limit.per, reserve = reserve, observe = limit.observe, name = limit.limit,
+          key = key, slot = kind.slot and kind.slot .. i, stage = kind.stage, scale = kind.scale,
+          sent = kind.what == 'cost' and input * (dear[1] and dear[1].input or 0) / 1e6
+            or kind.what ~= 'output' and kind.what ~= 'cost' and input or 0}
       end
     end
   end
