@@ -157,7 +157,9 @@ def engine(name: str, folder: Path) -> Iterator[Engine]:
         assert built.documents, built.diagnostics
         folder.mkdir(parents=True)
         for document in built.documents:
-            (folder / document.filename).write_text(text_of(document), "utf-8")
+            path = folder / document.filename
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text_of(document), "utf-8")
         environ = _environ(spec)
         with _RUN[name](folder, ports[-1], environ):
             listeners = {x["name"]: x["port"] for x in spec["spec"]["listeners"]}

@@ -37,6 +37,7 @@ def request_data(
                 {alias: at(m.name, (*m.origin, "aliases")) for m in gateway.models for alias in m.aliases},
             ),
             "limits": limits.data(limited),
+            **({"shared": True} if any(x.fails for x in limited) else {}),
             "guards": guards.data(guarded, slots),
             "decorators": [
                 block
