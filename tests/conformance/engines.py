@@ -18,6 +18,7 @@ from aigw_compile import compiler, secretfiles
 from aigw_compile.document import text_of
 from aigw_compile.project import TargetChoice
 from aigw_compile.source import parse
+from aigw_compile.target import TargetFacts, facts
 from tests.conformance.table import Ask
 from tests.support import ROOT, build_all_accepted
 from tests.targets import envoy_runner as runner
@@ -25,7 +26,7 @@ from tests.targets.mock_upstream import Provider, Seen, providers
 from tests.targets.tokens import Issuer
 
 HERE = Path(__file__).parent
-OPTIONS = {"envoy": {"tokenLimits": "local"}, "proxy": {}}
+OPTIONS: Mapping[str, Mapping[str, str]] = {"envoy": {"tokenLimits": "local"}, "proxy": {}}
 """Every engine, and the options that it is built with."""
 PROVIDERS = ("openai", "azure", "claude", "local", "gemini")
 CREDENTIALS = {"openai": "sk-of-openai", "azure": "key-of-azure", "claude": "sk-of-claude", "gemini": "key-of-gemini"}
@@ -56,6 +57,7 @@ class Engine(NamedTuple):
     operations: int
     providers: Mapping[str, Provider]
     issuer: Issuer
+    facts: TargetFacts
 
     def tell(self, ask: Ask, script: Mapping[str, list[dict[str, Any]]]) -> Told:
         """Send a request while the providers follow a script."""
@@ -144,16 +146,16 @@ def _environ(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def engine(name: str, folder: Path) -> Iterator[Engine]:
-    """Build the gateway for an engine and run it, before providers of its own."""
-    issuer = Issuer("one")
+def engine(name: str, folder: Path, options: Mapping[str, str] | None = None) -> Iterator[Engine]:
+    """Build the gateway for an engine, with other options than its own if asked to, and run it before its own providers."""
+    issuer, chosen = Issuer("one"), options or OPTIONS[name]
     with providers(len(PROVIDERS) + 1) as made:
         by_name = dict(zip((*PROVIDERS, "keys"), made, strict=True))
         by_name["keys"].always = {"body": issuer.jwks()}
         ports = runner.free_ports(4)
         spec = gateway({n: p.url.removesuffix("/v1") for n, p in by_name.items()}, ports)
         checked = compiler.check_text(json.dumps(spec))
-        built = build_all_accepted(checked, TargetChoice(name, "", OPTIONS[name]))
+        built = build_all_accepted(checked, TargetChoice(name, "", chosen))
         assert built.documents, built.diagnostics
         folder.mkdir(parents=True)
         for document in built.documents:
@@ -163,7 +165,7 @@ def engine(name: str, folder: Path) -> Iterator[Engine]:
         environ = _environ(spec)
         with _RUN[name](folder, ports[-1], environ):
             listeners = {x["name"]: x["port"] for x in spec["spec"]["listeners"]}
-            yield Engine(name, listeners, ports[-1], by_name, issuer)
+            yield Engine(name, listeners, ports[-1], by_name, issuer, facts(name, "", chosen))
 
 
 @contextlib.contextmanager
