@@ -52,7 +52,7 @@ def _filter(gateway: ir.Gateway, unit: str, fails: str, mine: list[Placed]) -> B
         wire.HTTP + "ratelimit.v3.RateLimit",
         {
             "domain": at(gateway.name, ("metadata", "name")),
-            **({"stat_prefix": at("-".join(stores), *named)} if stores else {}),
+            **({"stat_prefix": at("-".join(stores), *named, *(s.origin for s in stores.values()))} if stores else {}),
             "timeout": _TIMEOUT,
             **({"failure_mode_deny": True} if fails == "closed" else {}),
             "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
@@ -143,7 +143,7 @@ def document(gateway: ir.Gateway, limited: tuple[Placed, ...]) -> Document:
 
 def _limit(x: Placed, unit: str) -> Block:
     origin, field = x.limit.origin, _FIELD[unit]
-    most = limits.units(x.cost or 0) if unit == "cost" else getattr(x, field)
+    most = round(limits.units(x.cost or 0)) if unit == "cost" else getattr(x, field)
     fields: dict[str, Any] = {
         "rate_limit": Block(
             origin,
