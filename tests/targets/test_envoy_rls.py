@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from aigw_compile import live
+from aigw_compile.diff import diff
+from aigw_compile.diff.types import Side
 from aigw_compile.document import Document, text_of
 from aigw_compile.target import facts
 from aigw_compile.verify import verify, verify_native
@@ -410,3 +412,38 @@ def test_names_of_limits_have_no_other_meaning_for_the_service() -> None:
         "name": "cost 7",
     }
     assert file["domain"] == "counted"
+
+
+@pytest.mark.parametrize("url", ["https://limits.test", "http://limits.test:8081"])
+def test_the_service_may_be_elsewhere(url: str) -> None:
+    body = spec([1000, 1001, 1002], "http://provider.test/v1")
+    documents = runner.build(body, {"tokenLimits": "rls", "rateLimitService": url})[1]
+    assert not [*verify("envoy", documents), *verify_native("envoy", documents)]
+    bootstrap: Any = documents[0].body
+    clusters = bootstrap["static_resources"]["clusters"]
+    one = next(c for c in clusters if c["name"] == "limits")
+    assert ("transport_socket" in one) is url.startswith("https")
+    clusters.remove(one)  # Envoy itself does not look for it
+    assert [
+        d.message for d in verify("envoy", documents) if 'calls the cluster "limits", which is not there' in d.message
+    ]
+
+
+def test_a_change_of_a_limit_is_told_of_its_file() -> None:
+    """With the change of the spec that it came from."""
+    options = {"tokenLimits": "rls"}
+    specs = [_only(tokens) for tokens in (300, 400)]
+    outputs = [{"envoy": {d.filename: d.body for d in runner.build(one, options)[1]}} for one in specs]
+    old, new = (Side(one, out, "counted") for one, out in zip(specs, outputs, strict=True))
+    found = diff(old, new, {"envoy": facts("envoy", "", options)})
+    key = "ratelimit/config.yaml: descriptors[consumer.free.t.total].rate_limit.requests_per_unit"
+    told = {change.place: change.causes for change in found.targets["envoy"]}
+    assert [found.changes[n].sentence for n in told[key]] == [change.sentence for change in found.changes]
+    assert len(told) == 3  # and what the scripts of both listeners know
+
+
+def _only(tokens: int) -> dict[str, Any]:
+    body = spec([1000, 1001, 1002], "http://provider.test/v1")
+    own = next(c for c in body["spec"]["consumers"] if c["name"] == "free")
+    own["policies"] = {"limits": [{**TOKENS, "tokens": tokens}]}
+    return body
