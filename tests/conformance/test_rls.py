@@ -9,6 +9,7 @@ import pytest
 from tests.conformance.engines import Engine, engine
 from tests.conformance.table import Case, Step, cases
 from tests.conformance.test_conformance import met
+from tests.support import DAY, whole_window
 from tests.targets import envoy_runner as runner
 from tests.targets.rate_limit_service import serving
 
@@ -33,5 +34,6 @@ def as_envoy(step: Step) -> Step:
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_limits_of_a_rate_limit_service(case: Case, shared: Engine) -> None:
     """One worker takes one request after the other, and has told the service of each before it takes the next."""
+    whole_window(DAY, 60)
     found = [met(shared, as_envoy(step)) for step in case.steps]
     assert not [fault for _, faults in found for fault in faults]

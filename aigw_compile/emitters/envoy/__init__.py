@@ -22,7 +22,10 @@ _DECORATED = 1 << 20
 def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     """Write the bootstrap and its secrets.json. Paths in it are relative to its own folder, where Envoy is started."""
     settings = plan.facts.settings
-    gateway = gateway._replace(models=tuple(m for m in gateway.models if m.priorities()))
+    models = tuple(m for m in gateway.models if m.priorities())
+    called = {target.provider.name for model in models for targets in model.priorities() for target in targets}
+    # Nobody should have to find a key for a provider that is never called.
+    gateway = gateway._replace(models=models, providers=tuple(p for p in gateway.providers if p.name in called))
     ca_file, slots = str(settings["caFile"]), int(settings["allowSlots"])
     largest = max((x.max_body_size for x in gateway.listeners), default=0)
     buffer = min(2 * largest + _DECORATED, 2**32 - 1)

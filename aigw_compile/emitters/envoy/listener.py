@@ -186,7 +186,7 @@ _ANSWERS = (
         for method in ("POST", "GET")
     ),
     Answer(
-        f"(response.code == 401 || {_DETAILS}.startsWith('jwt_authn'))",
+        f"response.code == 401 || {_DETAILS}.startsWith('jwt_authn')",
         401,
         "authentication_error",
         "invalid_api_key",
@@ -214,9 +214,9 @@ _ANSWERS = (
         "upstream_error",
         "No provider could serve the request.",
     ),
-    # 501: a transfer-encoding that Envoy does not know.
+    # 501: a transfer-encoding that Envoy does not know. upgrade_failed: an offer to go on in another protocol.
     Answer(
-        "response.code == 400 || response.code == 501",
+        f"response.code == 400 || response.code == 501 || {_DETAILS} == 'upgrade_failed'",
         400,
         _REFUSED,
         "invalid_request",
@@ -238,10 +238,10 @@ def _local_replies(gateway: ir.Gateway, own: ir.Listener, counting: Counting) ->
         for answer in (*counting.answers, *_ANSWERS)
         for when, body in (
             (
-                f"{answer.when} && ({anthropic})",
+                f"({answer.when}) && ({anthropic})",
                 wire.anthropic_error_text(answer.status, answer.kind, answer.code, answer.message),
             ),
-            (answer.when, wire.error_text(answer.kind, answer.code, answer.message)),
+            (f"({answer.when})", wire.error_text(answer.kind, answer.code, answer.message)),
         )
     ]
 
