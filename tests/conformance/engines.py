@@ -18,6 +18,7 @@ from aigw_compile import compiler, secretfiles
 from aigw_compile.document import text_of
 from aigw_compile.project import TargetChoice
 from aigw_compile.source import parse
+from aigw_compile.target import TargetFacts, facts
 from tests.conformance.table import Ask
 from tests.conformance.wire import Reply, exchange, exchange_2
 from tests.proxy.certificates import Authority, Pair
@@ -27,7 +28,7 @@ from tests.targets.mock_upstream import Provider, Seen, providers
 from tests.targets.tokens import Issuer
 
 HERE = Path(__file__).parent
-OPTIONS = {"envoy": {"tokenLimits": "local"}, "proxy": {}}
+OPTIONS: Mapping[str, Mapping[str, str]] = {"envoy": {"tokenLimits": "local"}, "proxy": {}}
 """Every engine, and the options that it is built with."""
 PLAIN = ("openai", "azure", "claude", "local", "gemini")
 PROVIDERS = (*PLAIN, "inside")
@@ -58,6 +59,7 @@ class Engine(NamedTuple):
     operations: int
     providers: Mapping[str, Provider]
     issuer: Issuer
+    facts: TargetFacts
     trusting: Mapping[str, ssl.SSLContext]
     """What a client shows -> how it connects to a listener with TLS."""
 
@@ -147,9 +149,9 @@ def _written(folder: Path, pair: Pair) -> Path:
 
 
 @contextlib.contextmanager
-def engine(name: str, folder: Path) -> Iterator[Engine]:
-    """Build the gateway for an engine and run it, before providers of its own."""
-    issuer, papers = Issuer("one"), _papers()
+def engine(name: str, folder: Path, options: Mapping[str, str] | None = None) -> Iterator[Engine]:
+    """Build the gateway for an engine, with other options than its own if asked to, and run it before its own providers."""
+    issuer, papers, chosen = Issuer("one"), _papers(), options or OPTIONS[name]
     pki = folder / "pki"
     pki.mkdir(parents=True)
     (pki / "ca.pem").write_text(papers.authority.pem)
@@ -159,7 +161,7 @@ def engine(name: str, folder: Path) -> Iterator[Engine]:
         by_name["keys"].always = {"body": issuer.jwks()}
         spec = gateway({n: p.url.removesuffix("/v1") for n, p in by_name.items()}, runner.free_ports(5))
         checked = compiler.check_text(json.dumps(spec))
-        built = build_all_accepted(checked, TargetChoice(name, "", OPTIONS[name]))
+        built = build_all_accepted(checked, TargetChoice(name, "", chosen))
         assert built.documents, built.diagnostics
         for document in built.documents:
             path = folder / document.filename
@@ -168,7 +170,8 @@ def engine(name: str, folder: Path) -> Iterator[Engine]:
         operations = spec["spec"]["observability"]["operations"]["port"]
         with _RUN[name](folder, operations, _environ(spec, papers)):
             listeners = {x["name"]: x["port"] for x in spec["spec"]["listeners"]}
-            yield Engine(name, listeners, operations, by_name, issuer, _trusting(pki, papers))
+            known = facts(name, "", chosen)
+            yield Engine(name, listeners, operations, by_name, issuer, known, _trusting(pki, papers))
 
 
 @contextlib.contextmanager

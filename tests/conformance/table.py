@@ -157,9 +157,9 @@ _ASK = {"as": "caller", "with": "more"}
 _STEP = {"ask", "providers", "answer", "sent", "excused", "instead"}
 
 
-def cases() -> list[Case]:
-    """Every row of every file, in order."""
-    return [_case(path.stem, row) for path in sorted((HERE / "cases").glob("*.yaml")) for row in _rows(path)]
+def cases(only: str = "*") -> list[Case]:
+    """Every row of every file, or of one, in order."""
+    return [_case(path.stem, row) for path in sorted((HERE / "cases").glob(f"{only}.yaml")) for row in _rows(path)]
 
 
 def every_name() -> list[str]:

@@ -61,8 +61,8 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
         },
     )
     documents, again = LAYOUTS[plan.facts.options["layout"]](body)
-    documents = (*documents, rls.document(gateway, limited)) if shared else documents
-    return (*documents, secrets(gateway, again))
+    service = (rls.document(gateway, limited),) if shared else ()
+    return (*documents, secrets(gateway, again), *service)
 
 
 def _internal_listeners(buffer: int) -> Block:
