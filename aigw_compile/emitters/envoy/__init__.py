@@ -73,7 +73,7 @@ def _internal_listeners(buffer: int) -> Block:
 _BODIES = 8
 """Of the largest bodies at least so many fit into the heap."""
 _PRESSED = {"shrink_heap": 0.95, "stop_accepting_requests": 0.98}
-"""What is done at which part of the heap (Envoy, "Configuring Envoy as an edge proxy"): give memory back, then answer 503."""
+"""What is done at which part of the heap (Envoy, "Configuring Envoy as an edge proxy"): give memory back, then refuse requests."""
 
 
 def _overload(connections: int, heap: int) -> dict[str, Any]:
