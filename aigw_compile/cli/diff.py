@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,13 @@ from typing import Any
 import click
 
 from aigw_compile import comparing, compiler, live
-from aigw_compile.approvals import Approvals, approvals
-from aigw_compile.cli import common
-from aigw_compile.diff import Diff, normalised
+from aigw_compile.approvals import approvals
+from aigw_compile.cli import common, reports
+from aigw_compile.diff import Diff, Side, normalised
 from aigw_compile.diff import diff as compare
 from aigw_compile.mask import scrub
 from aigw_compile.project import TargetChoice
 from aigw_compile.render import normalised as rendered
-from aigw_compile.render.changes import FORMATS, Places, page, texts
 
 
 @click.command()
@@ -25,10 +24,11 @@ from aigw_compile.render.changes import FORMATS, Places, page, texts
 @click.argument("head", required=False)
 @common.target_option
 @common.frozen_option
-@click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("--format", "format_", type=click.Choice(list(reports.FORMATS)), default="text", show_default=True)
 @click.option("--exit-code", is_flag=True, help="End with 2 if anything changed.")
 @click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")
 @click.option("--show-normalised", is_flag=True, help="Also list what is written differently and means the same.")
+@reports.option
 @common.today_option
 def command(**asked: Any) -> None:
     """Say what changes between BASE and HEAD: in meaning, and in each target's outputs. Nothing is written.
@@ -38,15 +38,18 @@ def command(**asked: Any) -> None:
     count for --fail-on.
 
     \b
-    A side may also be what a Kong holds, which is only read:
-      kong:URL     the Admin API, such as kong:https://kong.internal:8444/WORKSPACE;
-                   KONG_ADMIN_TOKEN and KONG_ADMIN_CA are taken from the environment
-      FILE         a kong.yml, or what `deck gateway dump` wrote
+    A side may also be what runs, which is only read:
+      kong:URL            Kong's Admin API, such as kong:https://kong.internal:8444/WORKSPACE;
+                          KONG_ADMIN_TOKEN and KONG_ADMIN_CA are taken from the environment
+      FILE                a kong.yml, or what `deck gateway dump` wrote
+      envoy:URL           Envoy's admin interface, such as envoy:http://127.0.0.1:9091
+      kubernetes:CONTEXT  a cluster, by kubectl and the name of its context
+      proxy:URL           the operations port of the reference proxy
 
-    Compared is what carries the tags of a gateway. Such a change has no class, so any class of --fail-on fails for it.
+    Compared is what is a gateway's own. Such a change has no class, so any class of --fail-on fails for it.
     """
     try:
-        _run(**asked)
+        _run(files=asked.pop("reports"), **asked)
     except comparing.SideError as wrong:
         raise click.UsageError(str(wrong)) from None
 
@@ -60,11 +63,14 @@ def _run(
     exit_code: bool,
     fail_on: str | None,
     show_normalised: bool,
+    files: Sequence[reports.Report],
     today: date,
 ) -> None:
+    if show_normalised and format_ == "sarif":
+        raise click.UsageError("--show-normalised goes with the formats text, markdown, json and html")
     failing = comparing.classes_of(fail_on)
-    kongs = {side: comparing.kong_of(side) for side in (base, head) if side}
-    paths = [Path(x) for x in (head, base) if x and not kongs[x] and not x.startswith("git:") and Path(x).exists()]
+    running = {side: comparing.live_of(side) for side in (base, head) if side}
+    paths = [Path(x) for x in (head, base) if x and not running[x] and not x.startswith("git:") and Path(x).exists()]
     paths = paths or [Path(".")]
     opened = compiler.open_project(paths[:1])
     project = opened.project
@@ -74,76 +80,60 @@ def _run(
             "compare with what? `aigw-compile diff git:origin/main`, or diff.against in aigw-compile.yaml"
         )
     wanted = compiler.choices(project, targets)
-    if base not in kongs:
-        kongs[base] = comparing.kong_of(base)
-    if any(kongs.values()):
-        wanted = (comparing.kong_choice(wanted),)
-    new: comparing.Sides | live.Kong
+    if base not in running:
+        running[base] = comparing.live_of(base)
+    if lives := [side for side in running.values() if side]:
+        wanted = (comparing.live_choice(wanted, lives),)
+    new: comparing.Sides | live.Running
     if head:
-        new = kongs[head] or comparing.side_of(head, project, wanted, frozen=frozen)
+        new = running[head] or comparing.side_of(head, project, wanted, frozen=frozen)
     else:
         new = comparing.current([Path(".")], wanted, project, frozen=frozen)
     approved = approvals(project.root, today)
     classes = failing or project.diff_fail_on
     code = common.show(approved.findings, opened.shown_from, "text", ()) if approved.findings else 0
-    old = kongs[base] or comparing.side_of(base, project, wanted)
-    if isinstance(old, live.Kong) or isinstance(new, live.Kong):
-        drifts = comparing.drifts(old, new, wanted[0])
-        changed, failed = _shown(
-            drifts, [k for k in (old, new) if isinstance(k, live.Kong)], format_, approved, classes
-        )
-        raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
-    changed = failed = 0
-    pages: list[tuple[Diff, Places]] = []
-    for name in new.gateways:
-        found = compare(old.gateways.get(name), new.gateways[name], new.facts)
-        pages.append((found, comparing.places(new.sources.get(name), old.sources.get(name))))
-        changed += not found.empty
-        failed += len(common.failing(found, approved, classes))
-    if format_ == "text":
-        head, reports = texts(pages, colour=common.coloured())
-        click.echo(head, nl=False)
-    elif format_ == "html":
-        reports = [page(pages), *("" for _ in pages[1:])]
+    old = running[base] or comparing.side_of(base, project, wanted)
+    pages: list[reports.Page] = []
+    said = [finding for side in lives for finding in side.findings]
+    gone: list[str] = []
+    if isinstance(old, live.Running) or isinstance(new, live.Running):
+        for drift in comparing.drifts(old, new, wanted[0]):
+            pages.append(reports.Page(drift.diff, drift.spans))
+            said += drift.findings
+        sides: list[Pair] = [(None, None)] * len(pages)
     else:
-        reports = [FORMATS[format_](*one) for one in pages]
-    for (found, _), report in zip(pages, reports, strict=True):
-        before, side = old.gateways.get(found.gateway), new.gateways[found.gateway]
-        if show_normalised and before and report:
-            same = (*normalised(before.data, side.data, found.changes, (before.veil, side.veil)),)
-            report = rendered.into(report, same, format_)
-        click.echo(report, nl=False)
-        for target in sorted({*side.documents} ^ {*(before.documents if before else ())}):
-            if before and format_ == "text":
-                click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")
-    for name in old.gateways:
-        if name not in new.gateways:
-            click.echo(f"{name}: the whole gateway is gone [breaking]", err=format_ != "text")
-            changed, failed = changed + 1, failed + ("breaking" in classes)
-    raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
-
-
-def _shown(
-    drifts: Iterable[comparing.Drifting],
-    kongs: Sequence[live.Kong],
-    format_: str,
-    approved: Approvals,
-    classes: Sequence[str],
-) -> tuple[int, int]:
-    """Print what differs of a Kong, and what is to say of it; return how many changes there are, and how many fail."""
-    changed = failed = 0
-    said = [finding for kong in kongs for finding in kong.findings]
-    pages: list[tuple[Diff, Places]] = []
-    for one in drifts:
-        pages.append((one.diff, one.places))
-        if format_ != "html":
-            click.echo(FORMATS[format_](one.diff, one.places), nl=False)
-        said += one.findings
-        changed += len(one.diff.changes)
-        failed += len(common.failing(one.diff, approved, classes))
-    if format_ == "html":
-        click.echo(page(pages), nl=False)
+        for name in new.gateways:
+            found = compare(old.gateways.get(name), new.gateways[name], new.facts)
+            pages.append(reports.Page(found, comparing.spans(new.sources.get(name), old.sources.get(name))))
+        sides = [(old.gateways.get(name), side) for name, side in new.gateways.items()]
+        gone = [name for name in old.gateways if name not in new.gateways]
+    failed = sum(len(common.failing(one.diff, approved, classes)) for one in pages)
+    failed += len(gone) * ("breaking" in classes)
+    changed = sum(not one.diff.empty for one in pages) + len(gone)
+    head, texts = reports.texts(format_, pages, approved, colour=common.coloured())
+    click.echo(head, nl=False)
+    for one, text, pair in zip(pages, texts, sides, strict=True):
+        _show(one.diff, text, pair, format_, show_normalised)
+    for name in gone:
+        click.echo(f"{name}: the whole gateway is gone [breaking]", err=format_ != "text")
     for finding in dict.fromkeys(said):
         hint = f" ({finding.hint})" if finding.hint else ""
         click.echo(scrub(f"{finding.severity.name.lower()} {finding.code} {finding.message}{hint}"), err=True)
-    return changed, failed
+    reports.write(files, pages, approved)
+    raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
+
+
+Pair = tuple[Side | None, Side | None]
+"""Two specs; neither where a side is what runs."""
+
+
+def _show(diff: Diff, text: str, sides: Pair, format_: str, show_normalised: bool) -> None:
+    """Print what is told of one gateway."""
+    before, side = sides
+    if show_normalised and before and side and text:
+        same = (*normalised(before.data, side.data, diff.changes, (before.veil, side.veil)),)
+        text = rendered.into(text, same, format_)
+    click.echo(text, nl=False)
+    for target in sorted({*side.documents} ^ {*before.documents}) if before and side else ():
+        if format_ == "text":
+            click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")

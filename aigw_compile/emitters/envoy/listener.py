@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import callers, edge, guards, limits, observe, routes, tls, wire
+from aigw_compile.emitters.envoy.counting import Answer, Counting
 from aigw_compile.emitters.envoy.doors import ANTHROPIC, CALL_HEADER, DOOR_HEADER, PATHS
 
 
@@ -18,6 +19,7 @@ def listener(
     clusters: dict[str, tuple[str, ...]],
     buffer: int,
     slots: int,
+    counting: Counting,
 ) -> Block:
     """Return one public listener; `buffer` is in bytes, `slots` how many user messages an allow list can look at."""
     guarded, restricted = guards.placed(gateway), edge.placed(gateway)
@@ -30,7 +32,7 @@ def listener(
                 "domains": at([*own.hostnames] or ["*"], (*own.origin, "hostnames")),
                 "request_body_buffer_limit": buffer,
                 "routes": routes.routes(gateway, own, clusters),
-                "typed_per_filter_config": _per_filter(gateway, own, guarded, limited, slots, apart),
+                "typed_per_filter_config": _per_filter(gateway, own, guarded, limited, slots, apart, counting),
             },
         )
     ]
@@ -40,10 +42,10 @@ def listener(
     manager: dict[str, Any] = {
         "route_config": {"name": own.name, "virtual_hosts": virtual_hosts},
         "http_filters": at(
-            _filters(gateway, own, guarded, limited, restricted, slots, apart),
+            _filters(gateway, own, guarded, limited, restricted, slots, apart, counting),
             *([gateway.auth.origin] if gateway.auth else []),
         ),
-        "local_reply_config": {"mappers": _local_replies(gateway, own)},
+        "local_reply_config": {"mappers": _local_replies(gateway, own, counting)},
         "early_header_mutation_extensions": [_strip(own, gateway, limited)],
         **edge.addressing(own),
         **_HARDENED,
@@ -74,6 +76,7 @@ def _per_filter(
     limited: tuple[limits.Placed, ...],
     slots: int,
     apart: bool,
+    counting: Counting,
 ) -> dict[str, Any]:
     """What the scripts know, by the filter that they stand in, and what browsers may do."""
     request = routes.request_data(gateway, own.base_path, guarded, limited, slots)
@@ -86,7 +89,7 @@ def _per_filter(
             found["caller"] = wire.lua_data(auth.origin, who)
         request["who"] = Block(auth.origin, {"apart": True}) if apart else who
     if own.cors:
-        found["cors"] = edge.cors_policy(own.cors)
+        found["cors"] = edge.cors_policy(own.cors, counting.headers)
     return {**found, "request": wire.lua_data(("spec",), request)}
 
 
@@ -116,17 +119,18 @@ def _filters(
     restricted: tuple[edge.Placed, ...],
     slots: int,
     apart: bool,
+    counting: Counting,
 ) -> list[Block]:
     """The steps of the language, in their order."""
     origin, auth = own.origin, callers.asked(gateway)
     finding = ("caller",) if auth and not apart else ()
-    counted = "tokens" if any(x.tokens is not None or x.cost is not None for x in limited) else "uncounted"
     size = {"max_request_bytes": at(min(own.max_body_size, 2**32 - 1), (*origin, "maxBodySize"))}
     return [
         *([edge.cors_filter(own, own.cors)] if own.cors else []),
+        *counting.seen(gateway, limited),
         wire.extension(origin, "door", wire.HTTP + "rbac.v3.RBAC"),  # what it refuses, routes say
         *edge.rbac("address", restricted, "gateway"),
-        *limits.filters(gateway, limited, early=True),
+        *counting.early(gateway, limited),
         wire.extension(origin, "size", wire.HTTP + "body_size_limit.v3.BodySizeLimit", Block(origin, size)),
         *(callers.filters(auth, apart=apart) if auth else ()),
         *edge.rbac("address-of-caller", restricted, *_OF_CALLERS),
@@ -136,9 +140,10 @@ def _filters(
             *("json", "reply", *finding, "check", "edits", "texts", "counters", "decorators", "request"),
         ),
         *edge.rbac("address-at-model", restricted, "model"),
-        *limits.filters(gateway, limited, early=False),
+        *counting.requests(gateway, limited),
         *([guards.rbac(guarded, slots)] if guarded else []),
-        wire.lua(("spec",), "answer", "json", "reply", "edits", counted, "usage", "static", "answer"),
+        *counting.tokens(gateway, limited),
+        wire.lua(("spec",), "answer", "json", "reply", "edits", *counting.used(limited), "static", "answer"),
         wire.router(origin),
     ]
 
@@ -162,26 +167,15 @@ def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, 
 _DETAILS = "response.code_details"
 
 
-class _Answer(NamedTuple):
-    """What is said where a CEL expression holds."""
-
-    when: str
-    status: int
-    kind: str
-    code: str
-    message: str
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 def _denied(policy: str) -> str:
     return f"{_DETAILS}.startsWith('rbac_access_denied_matched_policy[{policy}')"
 
 
 _REFUSED = "invalid_request_error"
 _ANSWERS = (
-    _Answer(_denied(routes.NOT_FOUND), 404, _REFUSED, "not_found", "There is no such endpoint."),
+    Answer(_denied(routes.NOT_FOUND), 404, _REFUSED, "not_found", "There is no such endpoint."),
     *(
-        _Answer(
+        Answer(
             _denied(f"{routes.NOT_ALLOWED}-{method}"),
             405,
             _REFUSED,
@@ -191,23 +185,21 @@ _ANSWERS = (
         )
         for method in ("POST", "GET")
     ),
-    _Answer(
-        f"(response.code == 401 || {_DETAILS}.startsWith('jwt_authn'))",
+    Answer(
+        f"response.code == 401 || {_DETAILS}.startsWith('jwt_authn')",
         401,
         "authentication_error",
         "invalid_api_key",
         "Missing or incorrect API key.",
     ),
-    _Answer("response.code == 413", 413, _REFUSED, "request_too_large", "The body is too large."),
-    _Answer(
-        _denied(edge.POLICY), 403, "permission_error", "ip_not_allowed", "Calls from this address are not allowed."
-    ),
-    _Answer(_denied(guards.POLICY), 400, _REFUSED, "prompt_rejected", "The prompt was rejected."),
-    _Answer(
+    Answer("response.code == 413", 413, _REFUSED, "request_too_large", "The body is too large."),
+    Answer(_denied(edge.POLICY), 403, "permission_error", "ip_not_allowed", "Calls from this address are not allowed."),
+    Answer(_denied(guards.POLICY), 400, _REFUSED, "prompt_rejected", "The prompt was rejected."),
+    Answer(
         f"{_DETAILS} == 'local_rate_limited'", 429, "rate_limit_error", "rate_limit_exceeded", "Request limit reached."
     ),
     # The time for everything is over: answer.lua gives the static answer, where timeouts lead to it.
-    _Answer(
+    Answer(
         f"response.code >= 408 && {_DETAILS}.contains('timeout')",
         504,
         "api_error",
@@ -215,27 +207,27 @@ _ANSWERS = (
         "The request took too long.",
         (("x-aigw-cause", "timeout"),),
     ),
-    _Answer(
+    Answer(
         f"response.code >= 500 && ({_DETAILS}.contains('upstream') || {_DETAILS}.contains('cluster'))",
         502,
         "api_error",
         "upstream_error",
         "No provider could serve the request.",
     ),
-    # 501: a transfer-encoding that Envoy does not know.
-    _Answer(
-        "response.code == 400 || response.code == 501",
+    # 501: a transfer-encoding that Envoy does not know. upgrade_failed: an offer to go on in another protocol.
+    Answer(
+        f"response.code == 400 || response.code == 501 || {_DETAILS} == 'upgrade_failed'",
         400,
         _REFUSED,
         "invalid_request",
         "The request is not well-formed.",
     ),
-    _Answer("response.code >= 500", 500, "api_error", "internal", "The gateway failed."),
+    Answer("response.code >= 500", 500, "api_error", "internal", "The gateway failed."),
 )
 """What Envoy itself answers; scripts answer by themselves."""
 
 
-def _local_replies(gateway: ir.Gateway, own: ir.Listener) -> list[Block]:
+def _local_replies(gateway: ir.Gateway, own: ir.Listener, counting: Counting) -> list[Block]:
     """Each answer twice: for the clients of Anthropic's dialect first, who are known by the path that they call."""
     paths = [json.dumps(own.base_path + PATHS[door]) for door in ANTHROPIC]
     anthropic = " || ".join(f"request.url_path == {path}" for path in paths)
@@ -243,18 +235,18 @@ def _local_replies(gateway: ir.Gateway, own: ir.Listener) -> list[Block]:
         wire.local_reply(
             own.origin, f"{_DETAILS} != 'lua_response' && {when}", answer.status, body, _headers(gateway, answer)
         )
-        for answer in _ANSWERS
+        for answer in (*counting.answers, *_ANSWERS)
         for when, body in (
             (
-                f"{answer.when} && ({anthropic})",
+                f"({answer.when}) && ({anthropic})",
                 wire.anthropic_error_text(answer.status, answer.kind, answer.code, answer.message),
             ),
-            (answer.when, wire.error_text(answer.kind, answer.code, answer.message)),
+            (f"({answer.when})", wire.error_text(answer.kind, answer.code, answer.message)),
         )
     ]
 
 
-def _headers(gateway: ir.Gateway, answer: _Answer) -> dict[str, str]:
+def _headers(gateway: ir.Gateway, answer: Answer) -> dict[str, str]:
     """A 401 says what to bring."""
     if answer.code == "invalid_api_key" and (auth := callers.asked(gateway)):
         return {"www-authenticate": callers.challenge(gateway, auth)}

@@ -18,6 +18,7 @@ end
 local function event(json, asked, usage, price)
   local ok, doc, _, members = pcall(decode, json)
   if not ok or not is_object(doc) then return nil, usage, 'upstream_error' end
+  hear(asked, doc)
   local fault = is_object(doc.error) and doc.error
   if fault then return nil, usage, fault.type == 'timeout_error' and 'upstream_timeout' or 'upstream_error' end
   if is_anthropic(asked.door) then
@@ -76,6 +77,7 @@ local function pass_stream(h, asked, held, price)
     lines(state, asked, price, out)
     last, text = chunk, concat(out)
     chunk:setBytes(text)
+    so_far(h, held, asked, price)
   end
   -- The last chunk is still ours, since nothing was waited for since: what the last line lacks, and an end where there was none.
   if not state.stop and last then
@@ -85,8 +87,9 @@ local function pass_stream(h, asked, held, price)
     if not state.stop then out[#out + 1] = fault_event(asked, 'upstream_error') end
     last:setBytes(text .. concat(out))
   end
-  if state.usage then note_usage(h, state.usage) end
-  settle(held, state.usage)
+  if not state.usage then return end
+  note_usage(h, state.usage)
+  settle(h, held, state.usage)
 end
 
 local function give_static(h, asked, static)
@@ -129,16 +132,16 @@ local function run_response(h)
   local asked = state.asked
   local data = data_of(h)[asked.name]
   for name, value in pairs(asked.told or {}) do headers:replace(name, value) end
-  if not told.target and not told.cause then return settle(state.held, NONE) end
+  if not told.target and not told.cause then return settle(h, state.held, NONE) end
   if told.target or told.tier then show(headers, metadata, data, asked, told) end
   if told.cause then metadata:set('aigw', 'cause', told.cause) end
   if told.cause and data.static and data.on[told.cause] and asked.door ~= 'count' and asked.door ~= 'embeddings' then
     metadata:set('aigw', 'target', 'static')
-    settle(state.held, NONE)
+    settle(h, state.held, NONE)
     return give_static(h, asked, data.static)
   end
   if headers:get(':status') ~= '200' then
-    settle(state.held, NONE)
+    settle(h, state.held, NONE)
     -- Only Envoy itself says 503 between the tiers: what it says is told here in the client's dialect.
     if told.cause and headers:get(':status') == '503' then tell(h, told.cause, is_anthropic(asked.door)) end
     return
@@ -149,6 +152,6 @@ local function run_response(h)
   end
   local usage = used_of(told.used, price)
   if usage then note_usage(h, usage) end
-  settle(state.held, usage)
+  settle(h, state.held, usage)
 end
 envoy_on_response = guarded_reply(run_response)

@@ -112,7 +112,7 @@ local function run(h)
   if #edits > 0 then headers:replace('content-length', tostring(buffer:setBytes(changed))) end
   metadata:set('aigw', 'model', name)
   metadata:set('aigw.state', 'asked', {name = name, model = doc.model, stream = doc.stream == true, usage = asked,
-    held = #held > 0 and held or nil, door = door, told = told})
+    held = #held > 0 and held or nil, door = door, told = told, named = data.shared and named or nil})
   headers:replace(':path', path)
   headers:replace('x-aigw-door', door)
   local streams = doc.stream == true and door ~= 'embeddings' and door ~= 'count'
