@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import socket
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ OWN: dict[str, list[dict[str, Any]]] = {
     "streaming": [TOKENS],
     "leaving": [TOKENS, {"name": "money", "per": LONG, "cost": 1}],
     "hasty": [TOKENS],
+    "growing": [TOKENS],
     "told-nothing": [TOKENS],
     "guarded": [TOKENS],
     "in": [{"name": "t", "per": LONG, "tokens": 100, "count": "input"}],
@@ -109,6 +111,8 @@ class Gateway(NamedTuple):
     provider: Provider
     service: Service
     folder: Path
+    spec: dict[str, Any]
+    options: dict[str, str]
     documents: tuple[Document, ...]
     admin: int
 
@@ -127,19 +131,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with providers(1) as (provider,):
         ports = runner.free_ports(4)
         body = spec([*ports[:2], ports[-1]], provider.url)
-        documents = write(folder, body, ports[2])
+        options = {"tokenLimits": "rls", "rateLimitService": f"http://127.0.0.1:{ports[2]}", "layout": "files"}
+        documents = runner.build(body, options)[1]
+        runner.write(folder, documents, {f"consumers.{name}.0": f"key-{name}" for name in OWN})
         file, workers = folder / "ratelimit" / "config.yaml", ("--concurrency", "2")
         with serving(file, ports[2]) as service, runner.running(folder, ports[-1] + 1, *workers):
             urls = [f"http://127.0.0.1:{port}/v1" for port in ports[:2]]
-            yield Gateway((urls[0], urls[1]), provider, service, folder, documents, ports[-1] + 1)
-
-
-def write(folder: Path, body: dict[str, Any], port: int) -> tuple[Document, ...]:
-    options = {"tokenLimits": "rls", "rateLimitService": f"http://127.0.0.1:{port}", "layout": "files"}
-    keys = {f"consumers.{c['name']}.0": f"key-{c['name']}" for c in body["spec"]["consumers"]}
-    documents = runner.build(body, options)[1]
-    runner.write(folder, documents, keys)
-    return documents
+            yield Gateway((urls[0], urls[1]), provider, service, folder, body, options, documents, ports[-1] + 1)
 
 
 @pytest.fixture
@@ -366,6 +364,26 @@ def test_while_the_service_is_down(gateway: Gateway) -> None:
         gateway.service.down = False
     assert gateway.ask("strict", chat("m", max_tokens=10)).status_code == 200
     gateway.settled("consumer.strict.t.total", strict=16)
+
+
+def test_a_larger_limit_while_everything_runs(gateway: Gateway) -> None:
+    """A build writes both: the files that Envoy reads again, and the one that the service does."""
+    body = copy.deepcopy(gateway.spec)
+    large = chat("m", max_tokens=350)
+    assert _code(gateway.ask("growing", large)) == TOO_LARGE
+    own = next(c for c in body["spec"]["consumers"] if c["name"] == "growing")
+    own["policies"]["limits"][0]["tokens"] = 400
+    documents = runner.build(body, gateway.options)[1]
+    put({gateway.folder: documents})
+    gateway.service.load(gateway.folder / "ratelimit" / "config.yaml")
+    until(lambda: gateway.ask("growing", large).status_code == 200)
+    gateway.settled("consumer.growing.t.total", growing=16)
+    put({gateway.folder: gateway.documents})
+    gateway.service.load(gateway.folder / "ratelimit" / "config.yaml")
+    until(lambda: gateway.ask("growing", large).status_code == 429)
+    assert (
+        "hits_addend" not in (gateway.folder / "envoy.log").read_text()
+    )  # what Envoy says of a limit that it leaves out
 
 
 def test_what_runs_is_what_was_built(gateway: Gateway) -> None:

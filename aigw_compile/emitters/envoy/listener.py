@@ -9,7 +9,7 @@ from aigw_compile import ir
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import callers, edge, guards, limits, observe, routes, tls, wire
 from aigw_compile.emitters.envoy.counting import Answer, Counting
-from aigw_compile.emitters.envoy.doors import ANTHROPIC, DOOR_HEADER, PATHS
+from aigw_compile.emitters.envoy.doors import ANTHROPIC, CALL_HEADER, DOOR_HEADER, PATHS
 
 
 def listener(
@@ -155,7 +155,7 @@ _ENVOYS = "x-envoy-"
 def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, ...]) -> Block:
     """Headers that only the gateway sets are taken from every request before anything looks at it."""
     ours = [callers.CONSUMER_HEADER, callers.KEY_HEADER, callers.TOKEN_HEADER, DOOR_HEADER]
-    ours += [routes.ROUTE_HEADER, "x-aigw-edit", "x-aigw-asked", "x-aigw-size"]
+    ours += [routes.ROUTE_HEADER, CALL_HEADER]
     ours += [f"{x.header}-{i + 1}" for x in limited for i in range(limits.keys(gateway, x))]
     mutations: list[dict[str, Any]] = [{"remove": name} for name in ours]
     if own.trusted_proxies:
