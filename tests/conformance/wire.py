@@ -14,6 +14,7 @@ import h2.errors
 import h2.events
 import h2.exceptions
 
+HERE = "127.0.0.1"
 PATIENCE = 20
 """Seconds that an engine has for an answer."""
 
@@ -31,21 +32,21 @@ NOTHING = Reply(0, {}, b"", True)
 
 
 @contextlib.contextmanager
-def _connected(port: int, secure: ssl.SSLContext | None) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as wire:
+def _connected(address: str, port: int, secure: ssl.SSLContext | None) -> Iterator[socket.socket]:
+    with socket.create_connection((address, port), timeout=PATIENCE) as wire:
         if secure is None:
             yield wire
             return
-        with secure.wrap_socket(wire, server_hostname="127.0.0.1") as inside:
+        with secure.wrap_socket(wire, server_hostname=address) as inside:
             yield inside
 
 
-def exchange(port: int, data: bytes, secure: ssl.SSLContext | None = None) -> Reply:
+def exchange(port: int, data: bytes, secure: ssl.SSLContext | None = None, address: str = HERE) -> Reply:
     """Send bytes as they are and read the reply: http.client reads no reply that breaks off, and hides what it holds."""
     parts, broken = [], False
     with contextlib.ExitStack() as stack:
         try:
-            wire = stack.enter_context(_connected(port, secure))
+            wire = stack.enter_context(_connected(address, port, secure))
         except ssl.SSLError:
             return NOTHING
         with contextlib.suppress(OSError):  # who is refused early may find the door shut before everything is said
@@ -108,13 +109,14 @@ def exchange_2(
     body: bytes = b"",
     trailers: Sequence[Header] = (),
     secure: ssl.SSLContext | None = None,
+    address: str = HERE,
 ) -> Reply:
     """Send one request over HTTP/2: by ALPN with TLS, by prior knowledge without. Nothing of it is mended on the way out."""
     config = h2.config.H2Configuration(
         validate_outbound_headers=False, normalize_outbound_headers=False, header_encoding="latin-1"
     )
     speaker = h2.connection.H2Connection(config)
-    with _connected(port, secure) as wire:
+    with _connected(address, port, secure) as wire:
         speaker.initiate_connection()
         speaker.send_headers(1, [(k.encode(), v.encode()) for k, v in headers], end_stream=not body and not trailers)
         return _Exchange(wire, speaker).run(body, trailers)

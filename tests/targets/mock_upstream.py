@@ -47,6 +47,8 @@ class Provider:
         self.then: list[dict[str, Any]] = []
         self.always: dict[str, Any] = {}
         self.url = ""
+        self.named: set[str | None] = set()
+        """The names by which it was called in TLS (SNI)."""
 
     def plan(self, *steps: dict[str, Any], always: dict[str, Any] | None = None) -> None:
         self.seen, self.then, self.always = [], list(steps), always or {}
@@ -238,6 +240,8 @@ def providers(
             context.load_verify_locations(clients)
             context.verify_mode = ssl.CERT_REQUIRED
     made = tuple(Provider() for _ in range(count))
+    if context:
+        context.sni_callback = lambda _, name, __: made[0].named.add(name)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -40,7 +40,9 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
             "node": Block(gateway.origin, {"id": at(gateway.name, ("metadata", "name")), "cluster": gateway.name}),
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}},
             "bootstrap_extensions": [_internal_listeners(buffer)],
-            "overload_manager": _overload(int(settings["maxConnections"])),
+            "overload_manager": _overload(
+                int(settings["maxConnections"]), max(int(settings["maxHeap"]), _BODIES * buffer)
+            ),
             "static_resources": {
                 "listeners": [
                     *(listener(gateway, own, limited, clusters, buffer, slots, counting) for own in gateway.listeners),
@@ -68,9 +70,27 @@ def _internal_listeners(buffer: int) -> Block:
     return wire.extension((), "envoy.bootstrap.internal_listener", kind, {"buffer_size_kb": min(buffer // 1024, 4096)})
 
 
-def _overload(connections: int) -> dict[str, Any]:
-    monitor = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
-    name = "envoy.resource_monitors.global_downstream_max_connections"
+_BODIES = 8
+"""Of the largest bodies at least so many fit into the heap."""
+_PRESSED = {"shrink_heap": 0.95, "stop_accepting_requests": 0.98}
+"""What is done at which part of the heap (Envoy, "Configuring Envoy as an edge proxy"): give memory back, then refuse requests."""
+
+
+def _overload(connections: int, heap: int) -> dict[str, Any]:
+    monitors = "envoy.extensions.resource_monitors."
+    fixed, open_ = "envoy.resource_monitors.fixed_heap", "envoy.resource_monitors.global_downstream_max_connections"
+    kinds = (
+        monitors + "fixed_heap.v3.FixedHeapConfig",
+        monitors + "downstream_connections.v3.DownstreamConnectionsConfig",
+    )
     return {
-        "resource_monitors": [wire.extension((), name, monitor, {"max_active_downstream_connections": connections})]
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            wire.extension((), fixed, kinds[0], {"max_heap_size_bytes": heap}),
+            wire.extension((), open_, kinds[1], {"max_active_downstream_connections": connections}),
+        ],
+        "actions": [
+            {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": fixed, "threshold": {"value": part}}]}
+            for name, part in _PRESSED.items()
+        ],
     }

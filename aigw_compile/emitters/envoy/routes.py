@@ -188,6 +188,8 @@ def _answer_data(model: ir.Model) -> Block:
         body["on"] = at(dict.fromkeys(fallback.on, True), fallback.origin)
         body["static"] = Block(fallback.response.origin, response)
     targets = [t for t in model.targets if t.weight]
+    about = {t.name: {"provider": t.provider.name, "type": t.provider.type} for t in targets}
+    body["from"] = {name: Block(model.origin, told) for name, told in about.items()}
     if model.expose_target:
         shown = {t.name: Block(t.origin, {"provider": t.provider.name, "model": t.model}) for t in targets}
         body["exposed"] = at(shown, (*model.origin, "exposeTarget"))
