@@ -35,12 +35,15 @@ from aigw_compile.kongblocks import (
 )
 from aigw_compile.kongblocks.edition import EDITIONS, Edition
 from aigw_compile.kongblocks.names import TAG, tags
-from aigw_compile.kongblocks.plugin import Plugin, spread
+from aigw_compile.kongblocks.plugin import Plugin, grouped, spread
 from aigw_compile.kongblocks.routes import Route, Service
 from aigw_compile.kongblocks.secrets import Reference
 from aigw_compile.kongblocks.wanted import Wanted, wanted
 from aigw_compile.kongblocks.wanted import uses as secret_uses
-from aigw_compile.plan import Plan
+from aigw_compile.plan import Plan, fits
+from aigw_compile.policies.ip_restriction import IpRestriction
+from aigw_compile.policies.prompt_decorator import PromptDecorator
+from aigw_compile.policies.prompt_guard import PromptGuard
 
 
 class Key(NamedTuple):
@@ -117,17 +120,19 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
 
 def _models(gateway: ir.Gateway, plan: Plan, edition: Edition, listed: tuple[Route, ...]) -> Iterator[Plugin]:
     """The plugins of models, each at its route, and those that count calls."""
+    made = access.made_groups(gateway)
+    restricted, guarded, decorated = (fits.with_own(gateway, x) for x in (IpRestriction, PromptGuard, PromptDecorator))
     for route in listed:
         if "OPTIONS" in route.methods:
             yield access.refused(route)
             continue
-        yield from edge.addresses(gateway, plan, route)
+        yield from edge.addresses(gateway, plan, route, restricted)
         if route.model is None:
             yield access.model_list(gateway, route)
             continue
-        yield from access.rules(gateway, plan, route)
+        yield from access.rules(plan, route, made)
         yield edge.size(gateway, route)
-        yield from prompts.prompts(gateway, plan, edition, route)
+        yield from prompts.prompts(gateway, plan, edition, route, guarded, decorated)
         yield from transformers.transformers(gateway, plan, edition, route)
         yield from upstream.upstream(gateway, plan, edition, route)
     yield from limits.limits(gateway, plan, edition, listed)
@@ -145,6 +150,7 @@ __all__ = [
     "Route",
     "Service",
     "Wanted",
+    "grouped",
     "make",
     "tags",
 ]
