@@ -50,10 +50,13 @@ def side_of(text: str, project: Project, choices: Sequence[TargetChoice], *, fro
             _unpacked(text.removeprefix("git:"), project.root, Path(folder))
             return _built([Path(folder)], choices, project.accepts, frozen)
     path = Path(text)
-    if text.startswith(live.PREFIX) or live.file(path):
-        raise SideError(f"{text}: a Kong is a side of `aigw-compile diff` alone")
+    if text.startswith((*live.PREFIXES,)) or live.file(path):
+        raise SideError(f"{text}: what runs is a side of `aigw-compile diff` alone")
     if not path.exists():
-        raise SideError(f"{text} is not there; a side is a spec, a folder, an output folder, git:REV or kong:URL")
+        raise SideError(
+            f"{text} is not there; a side is a spec, a folder, an output folder, git:REV, "
+            "kong:URL, envoy:URL, kubernetes:CONTEXT or proxy:URL"
+        )
     outputs = _outputs(path)
     return outputs if outputs.gateways else _built([path], choices, project.accepts, frozen)
 
@@ -197,47 +200,66 @@ def _git(root: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
-# --- a Kong as a side
+# --- what runs as a side
 
 
 class Drifting(NamedTuple):
-    """The diff of a gateway where a side is a Kong, and what is to say of it."""
+    """The diff of a gateway where a side is what runs, and what is to say of it."""
 
     diff: Diff
     places: Places
     findings: tuple[Diagnostic, ...]
 
 
-def kong_of(text: str | None) -> live.Kong | None:
-    """Return what kong:URL, a kong.yml or a dump of decK's holds; None for another side. Raises SideError."""
+def live_of(text: str | None) -> live.Running | None:
+    """Return what runs at kong:URL and its like, or what a file of such a thing holds; None for another side. Raises SideError."""
     try:
-        if text and text.startswith(live.PREFIX):
-            return live.running(text, os.environ)
-        return live.file(Path(text)) if text and not text.startswith("git:") else None
+        if not text or text.startswith("git:"):
+            return None
+        return live.running(text, os.environ) or live.file(Path(text))
     except live.LiveError as wrong:
         raise SideError(str(wrong)) from None
 
 
-def kong_choice(choices: Sequence[TargetChoice]) -> TargetChoice:
-    """Return what is compiled to be held against a Kong."""
-    return next((choice for choice in choices if choice.name == live.TARGET), TargetChoice(live.TARGET, "", {}))
+def live_choice(choices: Sequence[TargetChoice], running: Sequence[live.Running]) -> TargetChoice:
+    """Return what is compiled to be held against what runs. Raises SideError for two targets."""
+    names = sorted({side.target for side in running})
+    if len(names) > 1:
+        raise SideError(f"{' and '.join(side.title for side in running)} are of two targets: compare each with a spec")
+    return next((choice for choice in choices if choice.name in names), TargetChoice(names[0], "", {}))
 
 
-def drifts(old: Sides | live.Kong, new: Sides | live.Kong, choice: TargetChoice) -> Iterator[Drifting]:
+def drifts(old: Sides | live.Running, new: Sides | live.Running, choice: TargetChoice) -> Iterator[Drifting]:
     """Yield the diff of each gateway of the side that is compiled; where none is, of each that either has. Raises SideError."""
     compiled = [side for side in (old, new) if isinstance(side, Sides)]
-    kongs = [side for side in (old, new) if isinstance(side, live.Kong)]
-    named = [*compiled[0].gateways] if compiled else sorted({n for kong in kongs for n in live.gateways(kong)})
+    running = [side for side in (old, new) if isinstance(side, live.Running)]
+    there = sorted({name for side in running for name in side.gateways})
+    named = [*compiled[0].gateways] if compiled else there
     target = compiled[0].facts[choice.name] if compiled else facts(choice.name, choice.profile)
-    for name in named:
-        before, after = (_as_kong(side, name, target) for side in (old, new))
-        drift = live.compare(before, after, name, target)
-        sources = [side.sources.get(name) if isinstance(side, Sides) else None for side in (new, old)]
-        yield Drifting(drift.diff, places(*sources, whole=False), drift.findings)
+    if not named:
+        raise SideError("neither side says of which gateway it is: compare each with a spec")
+    if len(named) > 1 and any(side.alone for side in running):
+        named = _same(running[0], named, there)
+    try:
+        for name in named:
+            before, after = (_as_running(side, name, target) for side in (old, new))
+            drift = live.compare(before, after, name, target)
+            sources = [side.sources.get(name) if isinstance(side, Sides) else None for side in (new, old)]
+            yield Drifting(drift.diff, places(*sources, whole=False), drift.findings)
+    except live.LiveError as wrong:
+        raise SideError(str(wrong)) from None
 
 
-def _as_kong(side: Sides | live.Kong, name: str, target: TargetFacts) -> live.Kong:
-    if isinstance(side, live.Kong):
+def _same(running: live.Running, named: Sequence[str], there: Sequence[str]) -> list[str]:
+    """Of several gateways the one that runs. Raises SideError."""
+    if same := [name for name in named if name in there]:
+        return same
+    runs = ", ".join(there) or "none that it names"
+    raise SideError(f"{running.title} runs {runs}, and here are {', '.join(named)}: name the spec to compare it with")
+
+
+def _as_running(side: Sides | live.Running, name: str, target: TargetFacts) -> live.Running:
+    if isinstance(side, live.Running):
         return side
     one = side.gateways[name]
     held = one.documents.get(target.name)
@@ -245,10 +267,7 @@ def _as_kong(side: Sides | live.Kong, name: str, target: TargetFacts) -> live.Ko
         raise SideError(
             f"{name} cannot be built for {target.title}: `aigw-compile build --target {target.name}` says why"
         )
-    try:
-        return live.documents(name, held, one.veil)
-    except live.LiveError as wrong:
-        raise SideError(str(wrong)) from None
+    return live.documents(target.name, name, held, one.veil)
 
 
 # --- diffs

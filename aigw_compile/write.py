@@ -16,6 +16,9 @@ from aigw_compile.source import parse
 SPEC = "gateway.json"
 """Beside the outputs of a target: the spec that they were made from, so that the next build can say what changed."""
 
+INNER = ("ratelimit",)
+"""Folders of outputs below a target's own. No other is looked into: what stands in `secrets` is nobody's to read or delete."""
+
 UNCOUNTED = frozenset({"diff.json", "diff.md"})
 """Written beside the outputs; `--check` does not count them."""
 
@@ -93,9 +96,10 @@ def previous(folder: Path) -> dict[str, str]:
     """Return the text of every file that stands in an output folder, without diffs and without what holds secrets."""
     if not folder.is_dir():
         return {}
-    names = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in (".yaml", ".yml", ".json"))
+    inner = [p for name in INNER for p in (folder / name).glob("*")]
+    names = sorted(p for p in (*folder.iterdir(), *inner) if p.is_file() and p.suffix in (".yaml", ".yml", ".json"))
     return {
-        p.name: p.read_text("utf-8", "replace")
+        p.relative_to(folder).as_posix(): p.read_text("utf-8", "replace")
         for p in names
         if p.name not in UNCOUNTED and ".rendered." not in p.name and not p.name.endswith(".map.json")
     }
@@ -134,6 +138,7 @@ def write(folders: Mapping[Path, Sequence[Document]]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for document in documents:
             path = folder / document.filename
+            path.parent.mkdir(exist_ok=True)
             beside = path.with_name(f".{path.name}.new")
             beside.write_bytes(text_of(document).encode())
             ready.append((beside, path))

@@ -65,10 +65,10 @@ def _changes(opened: compiler.Opened, path: Path, against: str | None) -> Iterat
     base = against or project.diff_against
     if not base:
         raise comparing.SideError("found against what? --against git:origin/main, or diff.against in aigw-compile.yaml")
-    kong = comparing.kong_of(base)
-    if kong:
-        choice = comparing.kong_choice(compiler.choices(project, ()))
-        for drift in comparing.drifts(kong, comparing.current([path], (choice,), project), choice):
+    running = comparing.live_of(base)
+    if running:
+        choice = comparing.live_choice(compiler.choices(project, ()), [running])
+        for drift in comparing.drifts(running, comparing.current([path], (choice,), project), choice):
             yield from ((drift.diff.gateway, change) for change in drift.diff.changes)
         return
     nothing: Sequence[TargetChoice] = ()

@@ -38,12 +38,15 @@ def command(**asked: Any) -> None:
     count for --fail-on.
 
     \b
-    A side may also be what a Kong holds, which is only read:
-      kong:URL     the Admin API, such as kong:https://kong.internal:8444/WORKSPACE;
-                   KONG_ADMIN_TOKEN and KONG_ADMIN_CA are taken from the environment
-      FILE         a kong.yml, or what `deck gateway dump` wrote
+    A side may also be what runs, which is only read:
+      kong:URL            Kong's Admin API, such as kong:https://kong.internal:8444/WORKSPACE;
+                          KONG_ADMIN_TOKEN and KONG_ADMIN_CA are taken from the environment
+      FILE                a kong.yml, or what `deck gateway dump` wrote
+      envoy:URL           Envoy's admin interface, such as envoy:http://127.0.0.1:9091
+      kubernetes:CONTEXT  a cluster, by kubectl and the name of its context
+      proxy:URL           the operations port of the reference proxy
 
-    Compared is what carries the tags of a gateway. Such a change has no class, so any class of --fail-on fails for it.
+    Compared is what is a gateway's own. Such a change has no class, so any class of --fail-on fails for it.
     """
     try:
         _run(**asked)
@@ -63,8 +66,8 @@ def _run(
     today: date,
 ) -> None:
     failing = comparing.classes_of(fail_on)
-    kongs = {side: comparing.kong_of(side) for side in (base, head) if side}
-    paths = [Path(x) for x in (head, base) if x and not kongs[x] and not x.startswith("git:") and Path(x).exists()]
+    running = {side: comparing.live_of(side) for side in (base, head) if side}
+    paths = [Path(x) for x in (head, base) if x and not running[x] and not x.startswith("git:") and Path(x).exists()]
     paths = paths or [Path(".")]
     opened = compiler.open_project(paths[:1])
     project = opened.project
@@ -74,24 +77,21 @@ def _run(
             "compare with what? `aigw-compile diff git:origin/main`, or diff.against in aigw-compile.yaml"
         )
     wanted = compiler.choices(project, targets)
-    if base not in kongs:
-        kongs[base] = comparing.kong_of(base)
-    if any(kongs.values()):
-        wanted = (comparing.kong_choice(wanted),)
-    new: comparing.Sides | live.Kong
+    if base not in running:
+        running[base] = comparing.live_of(base)
+    if lives := [side for side in running.values() if side]:
+        wanted = (comparing.live_choice(wanted, lives),)
+    new: comparing.Sides | live.Running
     if head:
-        new = kongs[head] or comparing.side_of(head, project, wanted, frozen=frozen)
+        new = running[head] or comparing.side_of(head, project, wanted, frozen=frozen)
     else:
         new = comparing.current([Path(".")], wanted, project, frozen=frozen)
     approved = approvals(project.root, today)
     classes = failing or project.diff_fail_on
     code = common.show(approved.findings, opened.shown_from, "text", ()) if approved.findings else 0
-    old = kongs[base] or comparing.side_of(base, project, wanted)
-    if isinstance(old, live.Kong) or isinstance(new, live.Kong):
-        drifts = comparing.drifts(old, new, wanted[0])
-        changed, failed = _shown(
-            drifts, [k for k in (old, new) if isinstance(k, live.Kong)], format_, approved, classes
-        )
+    old = running[base] or comparing.side_of(base, project, wanted)
+    if isinstance(old, live.Running) or isinstance(new, live.Running):
+        changed, failed = _shown(comparing.drifts(old, new, wanted[0]), lives, format_, approved, classes)
         raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
     changed = failed = 0
     pages: list[tuple[Diff, Places]] = []
@@ -125,14 +125,14 @@ def _run(
 
 def _shown(
     drifts: Iterable[comparing.Drifting],
-    kongs: Sequence[live.Kong],
+    running: Sequence[live.Running],
     format_: str,
     approved: Approvals,
     classes: Sequence[str],
 ) -> tuple[int, int]:
-    """Print what differs of a Kong, and what is to say of it; return how many changes there are, and how many fail."""
+    """Print what differs from what runs, and what is to say of it; return how many changes there are, and how many fail."""
     changed = failed = 0
-    said = [finding for kong in kongs for finding in kong.findings]
+    said = [finding for side in running for finding in side.findings]
     pages: list[tuple[Diff, Places]] = []
     for one in drifts:
         pages.append((one.diff, one.places))

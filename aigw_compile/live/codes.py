@@ -1,4 +1,4 @@
-"""What there is to say about a side of a diff that is a Kong: codes with their pages, and the error that ends the reading."""
+"""What there is to say about a side of a diff that is what runs: codes with their pages, and the error that ends the reading."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 class LiveError(Exception):
-    """A Kong cannot be read; the message says why, and what would be right. It quotes no token and no secret."""
+    """What runs cannot be read; the message says why, and what would be right. It quotes no token and no secret."""
 
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(f"{code} {message}" + (f" ({hint})" if hint else ""))
@@ -16,10 +16,11 @@ class LiveError(Exception):
 CODES: Mapping[str, tuple[str, str, str]] = {
     "AIG7101": (
         "warning",
-        "a Kong is of another version than the profile",
+        "what runs is of another version than the profile",
         "Defaults are those of the Kong's own version, where its tables are known, since that is what it makes of a "
         "kong.yml. But the kong.yml was compiled for another version, or edition: choose its profile, with "
-        "`--target kong=PROFILE` or in aigw-compile.yaml.",
+        "`--target kong=PROFILE` or in aigw-compile.yaml. An Envoy of another version may take the same bootstrap in another "
+        "way: run the version that the profile names.",
     ),
     "AIG7102": (
         "warning",
@@ -42,36 +43,63 @@ CODES: Mapping[str, tuple[str, str, str]] = {
         "hundreds). Which of them are secret is not known, so they are masked. Nor are their defaults: a field that a "
         "Kong shows and the spec does not ask for is not compared, and counted here. `deck gateway diff` knows them.",
     ),
+    "AIG7105": (
+        "warning",
+        "an Envoy does not run what it was last given",
+        "A newer listener or cluster was refused, or waits for something, such as a secret that is not there yet. What "
+        "it had before stays in force, and the diff is with that. Envoy's log says why, and so does "
+        "`error_state` in /config_dump; neither is quoted here, since it may hold what somebody wrote there.",
+    ),
     "AIG7110": (
         "error",
-        "a Kong cannot be reached",
+        "what runs cannot be reached",
         "The address of `kong:URL` is the Admin API's, such as kong:https://localhost:8444 (8001 for http), with a "
-        "workspace as its path, if any: kong:https://kong.internal:8444/team-a. Certificates are checked: KONG_ADMIN_CA "
-        "names a file with the authority that signed it, where this machine does not know that.",
+        "workspace as its path, if any: kong:https://kong.internal:8444/team-a. `envoy:URL` is the admin interface, such as "
+        "envoy:http://127.0.0.1:9091; `proxy:URL` the operations port of the reference proxy. Certificates are checked: "
+        "KONG_ADMIN_CA (for the others SSL_CERT_FILE) names a file with the authority that signed it, where this machine "
+        "does not know that. For `kubernetes:CONTEXT` kubectl itself says why it could not read.",
     ),
     "AIG7111": (
         "error",
-        "the Admin API refuses",
-        "It wants a token, or another one: KONG_ADMIN_TOKEN in the environment is sent as Kong-Admin-Token. Reading is "
+        "what runs refuses to be read",
+        "A Kong wants a token, or another one: KONG_ADMIN_TOKEN in the environment is sent as Kong-Admin-Token. Reading is "
         "enough, of services, routes, plugins, consumers and their credentials, consumer groups, upstreams, vaults, "
-        "certificates and server names.",
+        "certificates and server names. A cluster wants a login that may `get` and `list` the kinds that are written; of "
+        "Secrets only those with the label konghq.com/credential=acl, which hold the name of a group. Envoy and the proxy ask "
+        "for nothing, so it is something before them that refuses.",
     ),
     "AIG7112": (
         "error",
-        "what answers is no Admin API of Kong",
-        "The answer is not what Kong's Admin API gives: an HTML page, a redirect, no JSON, or JSON of another shape. The "
-        "proxy's own ports (8000, 8443), Kong Manager (8002, 8445) and a sign-in page in front of it answer so.",
+        "what answers is something else",
+        "The answer is not what Kong's Admin API, Envoy's admin interface or the proxy's operations port gives: an HTML page, "
+        "a redirect, no JSON, or JSON of another shape. Kong's own ports (8000, 8443), Kong Manager (8002, 8445), a listener "
+        "of Envoy and a sign-in page in front of it answer so. The proxy tells its proxy.json only to callers of its own "
+        "machine. A cluster that does not know a kind has not the CRDs of the profile's controller.",
     ),
     "AIG7113": (
         "error",
-        "the Admin API gives too much, or never ends",
+        "what runs gives too much, or never ends",
         "Reading stops at 10,000 pages, 64 MiB for one of them, 512 MiB or two minutes for all, and where a page comes "
-        "twice. `kong:URL?tags=managed-by-aigw-compile` reads only what has that tag, where a Kong holds much beside.",
+        "twice. `kong:URL?tags=managed-by-aigw-compile` reads only what has that tag, where a Kong holds much beside. kubectl "
+        "may give 256 MiB.",
     ),
     "AIG7114": (
         "error",
-        "a file of Kong's cannot be read",
+        "a file of what runs cannot be read",
         "A side of a diff may be a kong.yml, or what `deck gateway dump` writes: YAML or JSON, a mapping with "
-        "_format_version and lists of entities, each a mapping.",
+        "_format_version and lists of entities, each a mapping. An output folder is what `aigw-compile build` wrote.",
+    ),
+    "AIG7115": (
+        "error",
+        "there is no such context",
+        "`kubernetes:CONTEXT` names a context of kubectl: `kubectl config get-contexts -o name` lists them. It is given to "
+        "kubectl as it is, so letters, digits and . _ - @ : / + = are all that it may have. The objects of a gateway are known by its "
+        "spec, so the other side is a spec, or outputs.",
+    ),
+    "AIG7116": (
+        "error",
+        "kubectl is not there",
+        "`kubernetes:CONTEXT` is read by kubectl, with the login that kubectl has: `kubectl get`, and nothing else. Install it, "
+        "or put it on PATH.",
     ),
 }

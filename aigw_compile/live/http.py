@@ -8,18 +8,30 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from aigw_compile.live.codes import LiveError
 
 _CHUNK = 1 << 16
-_ADMIN = "is it the address of Kong's Admin API?"
+
+
+class Door(NamedTuple):
+    """What is asked, and what the environment holds for it."""
+
+    what: str
+    token: str = ""
+    """The variable with the token; "" where none is sent."""
+    header: str = ""
+    """The header that the token is sent in."""
+    authority: str = "SSL_CERT_FILE"
+    """The variable with a file of authorities; Python's TLS reads the default one by itself."""
 
 
 class Client:
-    """Asks one Kong, over one connection. Raises LiveError; nothing that it says quotes the token or an answer."""
+    """Asks at one door, over one connection. Raises LiveError; nothing that it says quotes the token or an answer."""
 
     MOST_PAGES = 10_000
     MOST_BYTES = 512 << 20
@@ -28,27 +40,28 @@ class Client:
     WAIT = 20.0
     """Seconds without a byte."""
 
-    def __init__(self, token: str, authority: str) -> None:
+    def __init__(self, door: Door, environment: Mapping[str, str]) -> None:
+        self._door = door
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "aigw-compile"}
-        if token:
+        if token := environment.get(door.token, "").strip():
             if not token.isascii() or not token.isprintable():
-                raise LiveError("AIG7111", "KONG_ADMIN_TOKEN holds letters that no header may have")
-            self._headers["Kong-Admin-Token"] = token
-        self._authority = authority
+                raise LiveError("AIG7111", f"{door.token} holds letters that no header may have")
+            self._headers[door.header] = token
+        self._authority = environment.get(door.authority, "")
         self._held: http.client.HTTPConnection | None = None
         self._end = time.monotonic() + self.SECONDS
         self._bytes = self._pages = 0
 
     def get(self, url: str, shown: str, *, missing: bool = False) -> Any:
         """Return the JSON at an address; None for 404, where `missing` says that it may be so."""
-        path = urlsplit(url).path
+        path, hint = urlsplit(url).path, f"is it the address of {self._door.what}?"
         self._pages += 1
         if self._pages > self.MOST_PAGES:
             raise LiveError("AIG7113", f"{shown}: more than {self.MOST_PAGES:,} pages")
         try:
             status, kind, raw = self._answer(url, shown)
         except ssl.SSLCertVerificationError as error:
-            hint = "KONG_ADMIN_CA=FILE names the authority that signed it"
+            hint = f"{self._door.authority}=FILE names the authority that signed it"
             raise LiveError(
                 "AIG7110", f"{shown}: its certificate is not trusted: {error.verify_message}", hint
             ) from None
@@ -61,16 +74,17 @@ class Client:
         if status == 404 and missing:
             return None
         if status in (401, 403):
-            hint = "put a token that may read it into KONG_ADMIN_TOKEN"
+            own = self._door.token
+            hint = f"put a token that may read it into {own}" if own else "something before it asks who calls"
             raise LiveError("AIG7111", f"{shown}: {path} is refused ({status})", hint)
         if status != 200:
             what = "it redirects" if 300 <= status < 400 else f"{path} is answered with {status}"
-            raise LiveError("AIG7112", f"{shown}: {what}", _ADMIN)
+            raise LiveError("AIG7112", f"{shown}: {what}", hint)
         try:
             return json.loads(raw)
         except (ValueError, RecursionError):
             what = "an HTML page" if "html" in kind else "no JSON"
-            raise LiveError("AIG7112", f"{shown}: {path} is {what}", _ADMIN) from None
+            raise LiveError("AIG7112", f"{shown}: {path} is {what}", hint) from None
 
     def _answer(self, url: str, shown: str) -> tuple[int, str, bytes]:
         """Ask; once more where a connection that was kept turns out to be closed."""
@@ -109,7 +123,7 @@ class Client:
         try:
             context = ssl.create_default_context(cafile=self._authority or None)
         except (OSError, ValueError):
-            raise LiveError("AIG7110", "KONG_ADMIN_CA names no file with certificates (PEM)") from None
+            raise LiveError("AIG7110", f"{self._door.authority} names no file with certificates (PEM)") from None
         return http.client.HTTPSConnection(host, port, timeout=self.WAIT, context=context)
 
     def _body(self, answer: http.client.HTTPResponse, what: str) -> bytes:

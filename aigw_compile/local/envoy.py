@@ -93,7 +93,9 @@ def _taken(take: Callable[[int], int], port: int) -> bool:
 
 def _write(folder: Path, documents: tuple[Document, ...], config: Config) -> None:
     for document in documents:
-        (folder / document.filename).write_text(text_of(document), "utf-8")
+        path = folder / document.filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text_of(document), "utf-8")
     asked = secretfiles.read(folder)
     values = secretfiles.placeholders(asked)
     secretfiles.write(folder, {**values, **{k: v for k, v in _made_up_keys(config) if k in values}})

@@ -124,6 +124,14 @@ def requests_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
             yield (*limit.origin, "requests") if limit.tokens is not None else limit.origin
 
 
+def tokens_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
+    """A limit of more than `most` tokens."""
+    for limit in _limits(gateway):
+        if limit.tokens is not None and limit.tokens > most:
+            others = limit.requests is not None or limit.cost is not None
+            yield (*limit.origin, "tokens") if others else limit.origin
+
+
 def body_size_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
     """A listener that takes bodies of more than `most` bytes."""
     for listener in gateway.listeners:
@@ -206,6 +214,7 @@ _OWN = (
     no_requests,
     requests_per,
     requests_over,
+    tokens_over,
     body_size_over,
     allow_over_a_conversation,
     fallback_beyond_retries,

@@ -131,6 +131,12 @@ def store_of(gateway: ir.Gateway, scope: ir.Scope) -> ir.Store | None:
     return next((s for s in gateway.stores if named and s.name == named.store), None)
 
 
+def on_failure(gateway: ir.Gateway, scope: ir.Scope) -> str:
+    """Return what happens at a place while its counters cannot be reached; where no Redis says it, calls pass: open."""
+    store = store_of(gateway, scope)
+    return store.on_failure if store and store.type == "redis" else "open"
+
+
 def counting_stores(gateway: ir.Gateway) -> tuple[ir.Store, ...]:
     """Return the Redis stores in which limits count."""
     used = {
@@ -145,6 +151,15 @@ def stores_without_limits(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         s.name for scope in ir.scopes(gateway) if ir.every(scope.policies, Limit) and (s := store_of(gateway, scope))
     }
     yield from (s.origin for s in gateway.stores if s.name not in used)
+
+
+def limits_without_a_redis(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """The first place with limits where no store of type redis says what happens while their counters cannot be reached."""
+    for scope in ir.scopes(gateway):
+        store, limits = store_of(gateway, scope), ir.every(scope.policies, Limit)
+        if limits and not (store and store.type == "redis"):
+            yield limits[0].origin[:-1]
+            return
 
 
 def limit_stores_in_memory(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
@@ -251,6 +266,7 @@ EDGES: Mapping[str, Callable[[ir.Gateway, Any], Iterator[Pointer]]] = {
         tls_versions_that_differ,
         certificates_of_one_name,
         stores_without_limits,
+        limits_without_a_redis,
         limit_stores_in_memory,
         limit_stores_that_differ,
         redis_authorities_from,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from aigw_compile.proxy.addresses import parsed
 from aigw_compile.proxy.balance import Balance
 from aigw_compile.proxy.cache import caches
 from aigw_compile.proxy.callers import Callers
@@ -90,7 +91,10 @@ def application(gateway: Gateway, listener: Listener) -> Any:
 
 
 def operations(gateway: Gateway, *, metrics: bool = True, health: bool = True) -> Any:
-    """Return the ASGI application of an operations port: /healthz, /readyz, and /metrics where the spec asks for it."""
+    """Return the ASGI application of an operations port: /healthz, /readyz, /metrics where the spec asks for it.
+
+    `/config` tells callers of this machine, and nobody else, the proxy.json that runs.
+    """
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -102,6 +106,8 @@ def operations(gateway: Gateway, *, metrics: bool = True, health: bool = True) -
             status = 200 if gateway.ready or path == "/healthz" else 503
             word = "ok" if status == 200 else "stopping"
             body = json.dumps({"status": word, "gateway": gateway.config.gateway}).encode()
+        elif path == "/config" and health and scope["method"] == "GET" and _near(scope):
+            body = gateway.config.written
         else:
             body, status = NOT_FOUND.body(), 404
         headers = [kind, (b"content-length", str(len(body)).encode())]
@@ -109,3 +115,13 @@ def operations(gateway: Gateway, *, metrics: bool = True, health: bool = True) -
         await send({"type": "http.response.body", "body": body})
 
     return app
+
+
+def _near(scope: dict[str, Any]) -> bool:
+    """Whether a request comes from this machine and means it: a page in a browser could have its own name lead here."""
+    peer = parsed(scope["client"][0]) if scope.get("client") else None
+    names = [value.decode("latin-1") for key, value in scope["headers"] if key == b"host"]
+    if peer is None or not peer.is_loopback or len(names) != 1:
+        return False
+    named = parsed(names[0]) or parsed(names[0].strip("[]"))
+    return names[0].partition(":")[0] == "localhost" or (named is not None and named.is_loopback)

@@ -77,16 +77,15 @@ def _dangling(inside: Iterable[Mapping[str, Any]], names: Mapping[str, set[str]]
 
 
 def _settings(manager: Mapping[str, Any]) -> Iterator[str]:
-    """Yield settings of a host or a route that are for no filter, and data of scripts that would be taken for each other."""
+    """Yield settings of a host or a route that are for no filter, and data of which a script would see one alone."""
     filters = {f["name"] for f in manager["http_filters"]}
-    told: dict[tuple[str, str], Any] = {}
+    told: dict[str, Any] = {}
     for one in walk(manager["route_config"]):
         for name, settings in one.get("typed_per_filter_config", {}).items():
             if name not in filters:
                 yield f'has settings for the filter "{name}", which is not there'
-            context = settings.get("filter_context", {})
-            if "id" in context and told.setdefault((name, context["id"]), context) != context:
-                yield f'has two different data with the id "{context["id"]}" for the script "{name}"'
+            if "filter_context" in settings and told.setdefault(name, settings) != settings:
+                yield f'has two different data for the script "{name}", which reads them once'
 
 
 def _address(one: Mapping[str, Any]) -> tuple[str, int]:

@@ -27,8 +27,8 @@ from tests.targets.tokens import Issuer
 HERE = Path(__file__).parent
 OPTIONS = {"envoy": {"tokenLimits": "local"}, "proxy": {}}
 """Every engine, and the options that it is built with."""
-PROVIDERS = ("openai", "azure", "claude", "local")
-CREDENTIALS = {"openai": "sk-of-openai", "azure": "key-of-azure", "claude": "sk-of-claude"}
+PROVIDERS = ("openai", "azure", "claude", "local", "gemini")
+CREDENTIALS = {"openai": "sk-of-openai", "azure": "key-of-azure", "claude": "sk-of-claude", "gemini": "key-of-gemini"}
 PASSWORD = "p:ä ss"
 
 
@@ -157,7 +157,9 @@ def engine(name: str, folder: Path) -> Iterator[Engine]:
         assert built.documents, built.diagnostics
         folder.mkdir(parents=True)
         for document in built.documents:
-            (folder / document.filename).write_text(text_of(document), "utf-8")
+            path = folder / document.filename
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text_of(document), "utf-8")
         environ = _environ(spec)
         with _RUN[name](folder, ports[-1], environ):
             listeners = {x["name"]: x["port"] for x in spec["spec"]["listeners"]}

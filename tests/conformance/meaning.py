@@ -57,6 +57,7 @@ _CREDENTIAL = {
     "azure": {"api-key": CREDENTIALS["azure"]},
     "claude": {"x-api-key": CREDENTIALS["claude"]},
     "local": {},
+    "gemini": {"x-goog-api-key": CREDENTIALS["gemini"]},
 }
 _TRANSPORT = {"host", "content-length", "transfer-encoding", "connection", "accept"}
 """What differs by how bytes travel, and which answers a client of HTTP takes: not what is asked of a provider."""
@@ -261,7 +262,7 @@ def unfit(ask: Ask, told: Told, hosts: Mapping[str, str]) -> Iterator[str]:
     """What is wrong with requests to providers whatever the row says: headers that may not go, credentials, the host."""
     for name, seen in told.sent:
         own = _CREDENTIAL[name]
-        same = (name == "claude") == ask.anthropic
+        same = name != "gemini" and (name == "claude") == ask.anthropic
         passed = ("anthropic-" if ask.anthropic else "openai-", "idempotency-key") if same else ()
         extra = ("anthropic-version",) if name == "claude" else ()
         for header, value in seen.headers.items():

@@ -69,7 +69,7 @@ FIELDS = {
 CHAT = st.fixed_dictionaries(
     {
         "model": st.sampled_from(
-            ["plain", "claude", "claude", "gpt-4o", "azure", "org/same", "tuned", "capped", "tuned-claude"]
+            ["plain", "claude", "claude", "gpt-4o", "azure", "org/same", "tuned", "capped", "tuned-claude", "gemini"]
         )
         | st.sampled_from(
             ["dropping", "decorated", "guarded", "polite", "staff-only", "retired", "replaced", "embed", "none"]
@@ -91,7 +91,8 @@ MESSAGES = st.fixed_dictionaries(
     {
         "model": st.sampled_from(
             ["claude", "decorated-claude", "tuned-claude", "pair-of-claudes", "retired", "embed", "none"]
-        ),
+        )
+        | st.sampled_from(["plain", "azure", "org/same", "gemini", "capped", "dropping-openai", "dropping-gemini"]),
         "messages": st.lists(
             st.fixed_dictionaries(
                 {"role": st.sampled_from(["user", "assistant"]), "content": TEXT | st.lists(BLOCK, max_size=3)}
@@ -106,6 +107,7 @@ MESSAGES = st.fixed_dictionaries(
         "stream": st.booleans(),
         "metadata": st.just({"user_id": "u"}),
         "tools": st.just([{"name": "f", "input_schema": {"type": "object"}}]),
+        "tool_choice": st.sampled_from([None, {"type": "any"}, {"type": "tool", "name": "f"}, {"type": "maybe"}]),
     },
 )
 EMBEDDINGS = st.fixed_dictionaries(
@@ -201,7 +203,14 @@ def decided(engine: Engine, ask: Ask) -> dict[str, Any]:
     told = engine.tell(ask, {})
     means = meaning.of_reply(ask, told.reply)
     hosts = {name: p.url.split("/")[2] for name, p in engine.providers.items()}
-    return {"means": means, "sent": meaning.of_sent(told), "unfit": [*meaning.unfit(ask, told, hosts)]}
+    return {"means": means, "sent": _plain(meaning.of_sent(told)), "unfit": [*meaning.unfit(ask, told, hosts)]}
+
+
+def _plain(sent: Any) -> Any:
+    """The arguments of calls as what they hold: one engine keeps their text, the other one writes it anew."""
+    if isinstance(sent, dict):
+        return {k: json.loads(v) if k == "arguments" and isinstance(v, str) else _plain(v) for k, v in sent.items()}
+    return [_plain(v) for v in sent] if isinstance(sent, list) else sent
 
 
 @settings(

@@ -36,7 +36,9 @@ def write(folder: Path, documents: tuple[Document, ...], values: Mapping[str, st
     """Write the documents and the secret files that belong to them."""
     folder.mkdir(parents=True, exist_ok=True)
     for document in documents:
-        (folder / document.filename).write_text(text_of(document), "utf-8")
+        path = folder / document.filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text_of(document), "utf-8")
     asked = secretfiles.read(folder)
     secretfiles.write(folder, {**secretfiles.placeholders(asked), **(values or {})})
 
@@ -86,7 +88,8 @@ def running(folder: Path, admin: int, *options: str) -> Iterator[Path]:
 def process(folder: Path, admin: int, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run Envoy in a folder until the block ends; yield the process, which takes requests."""
     log = folder / "envoy.log"
-    command = [binary(), "-c", "envoy.yaml", "--concurrency", "1", "--disable-hot-restart", "-l", "warning", *options]
+    workers = [] if "--concurrency" in options else ["--concurrency", "1"]
+    command = [binary(), "-c", "envoy.yaml", *workers, "--disable-hot-restart", "-l", "warning", *options]
     command += ["--file-flush-interval-msec", "50"]  # the access log, soon enough for a test
     with log.open("w") as out:
         envoy = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.STDOUT)

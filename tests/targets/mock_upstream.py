@@ -1,4 +1,4 @@
-"""A scripted provider on loopback: both dialects, JSON and SSE, and whatever goes wrong with providers."""
+"""A scripted provider on loopback: every dialect, JSON and SSE, and whatever goes wrong with providers."""
 
 from __future__ import annotations
 
@@ -79,8 +79,9 @@ class Provider:
             shape = {"type": "error", "error": fault} if anthropic else {"error": fault}
             return web.json_response(shape, status=step["status"], headers=step.get("headers"))
         body = json.loads(raw)
-        if body.get("stream"):
-            events = list(_anthropic_events(body) if anthropic else _openai_events(body))
+        if body.get("stream") or ":stream" in request.path:
+            made = _anthropic_events if anthropic else _gemini_events if ":stream" in request.path else _openai_events
+            events = list(made(body))
             return await self._stream(
                 request, events, step, web.StreamResponse(headers={"content-type": "text/event-stream"})
             )
@@ -121,7 +122,21 @@ def _whole(path: str, body: dict[str, Any]) -> dict[str, Any]:
             "model": body["model"],
             "usage": {"prompt_tokens": 9, "total_tokens": 9},
         }
+    if path.endswith(":generateContent"):
+        return _gemini(*WORDS, finish="STOP")
     return _anthropic(body) if "/messages" in path else _openai(body)
+
+
+def _gemini(*words: str, finish: str | None = None) -> dict[str, Any]:
+    counted = {"promptTokenCount": 13, "candidatesTokenCount": 4, "thoughtsTokenCount": 2, "cachedContentTokenCount": 3}
+    content = {"role": "model", "parts": [{"text": word} for word in words]}
+    head = {"responseId": "r", "modelVersion": "gemini", "usageMetadata": counted}
+    return {**head, "candidates": [{"index": 0, "content": content, **({"finishReason": finish} if finish else {})}]}
+
+
+def _gemini_events(_: dict[str, Any]) -> Iterator[str]:
+    yield from (_data(_gemini(word)) for word in WORDS[:-1])
+    yield _data(_gemini(WORDS[-1], finish="STOP"))
 
 
 def _openai(body: dict[str, Any]) -> dict[str, Any]:

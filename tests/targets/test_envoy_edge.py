@@ -400,7 +400,7 @@ MESSAGES: dict[str, tuple[Any, dict[str, Any], tuple[int, str]]] = {
     "a wrong address": (message(), {"key": "key-app", "address": "203.0.113.7"}, (403, "permission_error")),
     "no such model": (message("nope"), {"key": "key-app"}, (404, "not_found_error")),
     "not this model": (message("experts-only"), {"key": "key-app"}, (403, "permission_error")),
-    "another dialect": (message("chat"), {"key": "key-app"}, (400, "invalid_request_error")),
+    "what another dialect lacks": (message("chat", top_k=3), {"key": "key-app"}, (400, "invalid_request_error")),
     "too large": (message(x="a" * 110_000), {"key": "key-app"}, (413, "request_too_large")),
     "no JSON": (b"{", {"key": "key-app"}, (400, "invalid_request_error")),
     "a tool's result": (

@@ -8,77 +8,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from lupa import luajit21
 
 from aigw_compile.proxy.dialects.base import Malformed, Refused, Unsupported, cause_of, refusing
 from aigw_compile.proxy.dialects.gemini.replies import Stream, error
-from aigw_compile.target import asset
 from tests.proxy import test_gemini as gemini
 from tests.proxy.test_clients import CONVERSATION
 from tests.targets import envoy_runner as runner
 from tests.targets.envoy_gateway import fault
 from tests.targets.envoy_runner import Answer, chat, events, request
+from tests.targets.envoy_scripts import Scripts, cut, latin
 from tests.targets.mock_upstream import Provider, providers
 
-_SAID = r"""
-function ask(text, embeds) return (dialect.request(text, false, embeds)) end
-function reply(text, embeds)
-  local doc, spans = decode(text)
-  local ok, found = pcall(dialect.response, text, doc, spans, embeds)
-  if ok then return found end
-  return nil, type(found) == 'table' and encode(found.refused) or tostring(found)
-end
-function fault(text)
-  local inner = decode(text)
-  local found = {message = inner.message}
-  dialect.error(found, inner)
-  return encode(found)
-end
-function stream(pieces)
-  local at, out = 0, {}
-  local function piece(text)
-    local part = {}
-    function part:length() return #text end
-    function part:getBytes() return text end
-    function part:setBytes(new) out[at] = new end
-    return part
-  end
-  dialect.stream({bodyChunks = function()
-    return function()
-      at = at + 1
-      local text = pieces[at]
-      if text then return piece(text) end
-      at = at - 1
-    end
-  end})
-  return table.concat(out)
-end
-"""
-
-
-def scripts() -> Any:
-    lua = luajit21.LuaRuntime(encoding="latin-1")
-    names = ("json", "translate", "gemini_request", "gemini_reply")
-    lua.execute("\n".join(asset("envoy", f"{name}.lua") for name in names) + _SAID)
-    return lua
-
-
-RUNTIME = scripts()
-LUA = RUNTIME.globals()
-
-
-def latin(value: Any) -> str:
-    """JSON as bytes, each of which is a character for the scripts."""
-    return json.dumps(value, ensure_ascii=False).encode().decode("latin-1")
-
-
-def streamed(*pieces: str) -> str:
-    """What the scripts make of a stream that comes in these pieces."""
-    return str(LUA.stream(RUNTIME.table_from(pieces))).encode("latin-1").decode()
-
-
-def read(text: str) -> Any:
-    return json.loads(text.encode("latin-1"))
+GEMINI = Scripts("translate", "chat_request", "gemini_request", "gemini_reply")
 
 
 def both(fields: dict[str, Any]) -> tuple[Any, Any]:
@@ -88,8 +29,7 @@ def both(fields: dict[str, Any]) -> tuple[Any, Any]:
         want: Any = gemini.CHAT.request(body, "m", refusing)
     except (Unsupported, Malformed):
         want = "refused"
-    made = LUA.ask(latin(body), False)
-    return want, read(made) if made else "refused"
+    return want, GEMINI.ask(body) or "refused"
 
 
 TOOLS = {"tools": [gemini.TOOL, {"type": "function", "function": {"name": "g", "parameters": {}}}]}
@@ -131,10 +71,10 @@ def test_a_request_is_what_the_proxy_makes_of_it(number: int) -> None:
 
 def test_what_is_to_be_embedded() -> None:
     body = {"model": "models/e", "input": ["a", "é"], "dimensions": 3, "user": "u"}
-    assert read(LUA.ask(latin(body), True)) == gemini.EMBED.request(body, "models/e", refusing)
-    assert LUA.ask(latin({"model": "e", "input": [1, 2]}), True) is None
+    assert GEMINI.ask(body, embeds=True) == gemini.EMBED.request(body, "models/e", refusing)
+    assert GEMINI.ask({"model": "e", "input": [1, 2]}, embeds=True) is None
     counted = {"embeddings": [{"values": [0.25, -1.5e-7]}], "usageMetadata": {"promptTokenCount": 4}}
-    assert read(LUA.reply(latin(counted), True)) == gemini.EMBED.reply(counted)
+    assert GEMINI.reply(counted, embeds=True)[0] == gemini.EMBED.reply(counted)
 
 
 CALL = {"functionCall": {"name": "f", "args": {"é": 12345678901234567890}}}
@@ -164,24 +104,23 @@ def plain(body: Any) -> Any:
 @pytest.mark.parametrize("number", range(len(REPLIES)))
 def test_a_reply_is_what_the_proxy_makes_of_it(number: int) -> None:
     body = REPLIES[number]
-    made = LUA.reply(latin(body), False)
+    made, refused = GEMINI.reply(body)
     try:
         want = gemini.CHAT.reply(body)
-    except Refused as refused:
-        want = refused.error
+    except Refused as told:
+        want = told.error
     except (ValueError, KeyError, TypeError):
         want = None
     if want is None or "choices" not in want:
-        assert made[0] is None
-        assert want is None or read(made[1]) == want
+        assert (made, refused) == (None, want)
     else:
-        assert plain(read(made)) == plain(want)
+        assert plain(made) == plain(want)
 
 
 @pytest.mark.parametrize(("status", "body", "cause"), [e for e in gemini.ERRORS if not isinstance(e[1], str)])
 def test_why_it_failed(status: int, body: Any, cause: str | None) -> None:
     inner = (body[0] if isinstance(body, list) else body)["error"]
-    assert read(LUA.fault(latin(inner))) == {k: v for k, v in error(body).items() if v is not None}
+    assert GEMINI.fault(inner) == {k: v for k, v in error(body).items() if v is not None}
     assert cause_of(status, error(body)) == cause
 
 
@@ -197,9 +136,7 @@ STREAM = [
 @pytest.mark.parametrize("line", ["\r\n", "\n"])
 def test_a_stream_is_what_the_proxy_makes_of_it(size: int, line: str) -> None:
     text = "".join(f"data: {latin(e)}{line}{line}" for e in STREAM)
-    pieces = [text[i : i + size] for i in range(0, len(text), size)]
-    made = streamed(*pieces, "")
-    found = events(made)
+    found = events(GEMINI.stream(*cut(text, size)))
     assert found.pop() == "[DONE]"
     state = Stream()
     want = [*(c for e in STREAM for c in state.events("", json.dumps(e).encode())), *state.end()]
@@ -207,9 +144,9 @@ def test_a_stream_is_what_the_proxy_makes_of_it(size: int, line: str) -> None:
 
 
 def test_a_stream_that_stops_too_early_has_no_end() -> None:
-    made = streamed(f"data: {latin(STREAM[0])}\n\n", "")
+    made = GEMINI.stream(f"data: {latin(STREAM[0])}\n\n", "")
     assert "[DONE]" not in made
-    broken = streamed(f"data: {latin(gemini.candidate(reason='MALFORMED_RESPONSE'))}\n\n", "data: {}\n\n")
+    broken = GEMINI.stream(f"data: {latin(gemini.candidate(reason='MALFORMED_RESPONSE'))}\n\n", "data: {}\n\n")
     assert events(broken)[-1]["error"]["code"] == "upstream_error"
 
 

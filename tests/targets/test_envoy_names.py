@@ -72,11 +72,14 @@ def unknown_value(b: Bodies) -> None:
     secrets["nobody"] = secrets.pop(next(iter(secrets)))
 
 
-def one_id_for_two(b: Bodies) -> None:
-    contexts = [v["filter_context"] for _, v in walk(b["envoy.yaml"]) if isinstance(v, dict) and "filter_context" in v]
-    for context in contexts:
-        if context.get("id", "").startswith("target:"):
-            context["id"] = "same"
+def two_for_a_script(b: Bodies) -> None:
+    for _, manager in walk(b["envoy.yaml"]):
+        if isinstance(manager, dict) and "request" in str(manager.get("http_filters")):
+            hosts = manager["route_config"]["virtual_hosts"]
+            another = {**copy.deepcopy(hosts[0]), "name": "another", "domains": ["another.example"]}
+            another["typed_per_filter_config"]["request"]["filter_context"]["data"]["aliases"] = {"another": "chat"}
+            hosts.append(another)
+            return
 
 
 FAULTS: list[tuple[Callable[[Bodies], None], str, bool]] = [
@@ -89,7 +92,7 @@ FAULTS: list[tuple[Callable[[Bodies], None], str, bool]] = [
     (another_secret, 'is read for "nobody"', True),
     (no_file, "which secrets.json does not put there", False),
     (unknown_value, "which is none of its secrets", True),
-    (one_id_for_two, 'two different data with the id "same"', True),
+    (two_for_a_script, 'two different data for the script "request"', True),
 ]
 """A change, what is said of it, and whether Envoy's own validation lets it pass."""
 

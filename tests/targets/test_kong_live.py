@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from aigw_compile import compiler, live, plugins, secretfiles
+from aigw_compile import compiler, plugins, secretfiles
 from aigw_compile.document import text_of
-from aigw_compile.live import admin as reader
-from aigw_compile.live.compare import Drift
+from aigw_compile.live import kong as kong_
+from aigw_compile.live.kong import admin as reader
+from aigw_compile.live.kong.compare import Drift
 from aigw_compile.mask import HIDDEN
 from aigw_compile.render.changes import FORMATS
 from aigw_compile.target import facts
@@ -62,7 +63,7 @@ class Case:
         secretfiles.write(folder, secretfiles.placeholders(secretfiles.read(folder)))
         rendered = folder / "kong.rendered.yml"
         self.file = rendered if rendered.exists() else folder / "kong.yml"
-        self.spec = live.documents(self.name, {d.filename: d.body for d in self.built.documents})
+        self.spec = kong_.documents(self.name, {d.filename: d.body for d in self.built.documents})
 
     def rows(self, seed: int = 0) -> Rows:
         shared = support.shared()
@@ -74,13 +75,13 @@ class Case:
     def body(self) -> Any:
         return yaml.safe_load(self.file.read_text("utf-8"))
 
-    def running(self, rows: Rows, size: int = 1000) -> live.Kong:
+    def running(self, rows: Rows, size: int = 1000) -> kong_.Kong:
         return reader.read(
             Inside(Admin(rows, size, **SAYS.get(self.profile, {}))), "http://kong", "", "kong:http://kong"
         )
 
-    def drift(self, kong: live.Kong) -> Drift:
-        return live.compare(kong, self.spec, self.name, facts("kong", self.profile))
+    def drift(self, kong: kong_.Kong) -> Drift:
+        return kong_.compare(kong, self.spec, self.name, facts("kong", self.profile))
 
 
 def said(drift: Drift) -> list[str]:
@@ -115,11 +116,11 @@ def test_a_dump_that_holds_what_the_spec_says(name: str, profile: str, tmp_path:
     body = kong_admin.dumped(rows)
     for file, text in (("dump.yaml", yaml.safe_dump(body)), ("dump.json", json.dumps(body))):
         (tmp_path / file).write_text(text)
-        dump = live.file(tmp_path / file)
+        dump = kong_.file(tmp_path / file)
         assert dump is not None
         drift = case.drift(dump)
         assert said(drift) == []
-        assert said(live.compare(dump, case.running(rows), case.name, facts("kong", profile))) == []
+        assert said(kong_.compare(dump, case.running(rows), case.name, facts("kong", profile))) == []
 
 
 @pytest.mark.parametrize("profile", kong_specs.TELLING)
@@ -128,7 +129,7 @@ def test_what_was_compiled_is_what_was_compiled(name: str, profile: str, tmp_pat
     """As a file, and as a Kong that shows no default at all."""
     case = Case(name, profile, tmp_path)
     for path in {case.file, tmp_path / "kong.yml"}:
-        written = live.file(path)
+        written = kong_.file(path)
         assert written is not None
         assert said(case.drift(written)) == []
     rows = kong_admin.rows_of(case.body(), {}, 4, profile != "oss-3.9")
@@ -150,7 +151,7 @@ def test_kongs_own_ids_and_defaults(name: str, tmp_path: Path) -> None:
     for row in rows["certificates"]:
         row["snis"] = [s["name"] for s in rows["snis"] if s["certificate"]["id"] == row["id"]]
     with kong_admin.serving(Admin(rows, 5)) as url:
-        drift = case.drift(live.running(url, {}))
+        drift = case.drift(kong_.running(url, {}))
     unknown = {row["name"] for row in rows["plugins"] if not plugins.known(row["name"])}
     assert [s for s in said(drift) if not any(f"plugins[{name}:" in s for name in unknown)] == []
 
@@ -267,7 +268,7 @@ def test_what_parts_hide_is_not_shown_beside_what_a_kong_has(tmp_path: Path) -> 
     for checked in (one for one in compiler.check(opened)[0] if one.part is None and one.gateway):
         built = support.build_all_accepted(checked, CHOICES["oss-3.9"])
         held = {d.filename: d.body for d in built.documents}
-        spec = live.documents(checked.name, held, checked.source.veil)
+        spec = kong_.documents(checked.name, held, checked.source.veil)
         rows = kong_admin.rows_of(json.loads(json.dumps(held["kong.yml"])), {})
         for kind, listed in rows.items():
             for row in listed if kind != "members" else ():
@@ -276,7 +277,7 @@ def test_what_parts_hide_is_not_shown_beside_what_a_kong_has(tmp_path: Path) -> 
                     put(row, path, another(before))
                     kong = reader.read(Inside(Admin(rows)), "http://kong", "", "kong:http://kong")
                     for sides in ((kong, spec), (spec, kong)):
-                        drift = live.compare(*sides, checked.name, facts("kong"))
+                        drift = kong_.compare(*sides, checked.name, facts("kong"))
                         assert drift.diff.changes
                         told = " ".join(f(drift.diff, lambda _: "") for f in FORMATS.values())
                         assert not canary.search(told), (path, told)
@@ -294,8 +295,8 @@ def test_the_other_way_round_is_the_mirror(profile: str, tmp_path: Path) -> None
         row["tags"] = [*row["tags"], "more"]
     rows["plugins"].append({**rows["plugins"][0], "id": "new", "name": "cors", "config": {}, "instance_name": "new"})
     kong, back = case.running(rows), {"added": "removed", "removed": "added", "changed": "changed"}
-    there = live.compare(kong, case.spec, case.name, facts("kong", profile)).diff.changes
-    here = live.compare(case.spec, kong, case.name, facts("kong", profile)).diff.changes
+    there = kong_.compare(kong, case.spec, case.name, facts("kong", profile)).diff.changes
+    here = kong_.compare(case.spec, kong, case.name, facts("kong", profile)).diff.changes
     mirrored = sorted((back[c.op], c.place, c.after, c.before) for c in there)
     assert len(there) > 5
     assert sorted((c.op, c.place, c.before, c.after) for c in here) == mirrored
@@ -323,7 +324,7 @@ def test_ten_thousand_entities(tmp_path: Path) -> None:
         start = time.process_time()
         one = case.running(rows)
         two = case.running({kind: listed[::-1] for kind, listed in rows.items()})
-        assert live.compare(one, two, case.name, facts("kong")).diff.changes == ()
+        assert kong_.compare(one, two, case.name, facts("kong")).diff.changes == ()
         return time.process_time() - start
 
     seconds(50)

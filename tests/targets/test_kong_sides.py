@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from aigw_compile import __main__ as main
 from aigw_compile import explain, live, secretfiles
 from aigw_compile.live import http as asking
-from aigw_compile.live.raw import KINDS
+from aigw_compile.live import kong as kong_
+from aigw_compile.live.kong.raw import KINDS
 from aigw_compile.target import facts
 from tests import support
 from tests.proxy.certificates import Authority
@@ -267,7 +268,7 @@ def test_groups_and_upstreams_are_read_with_what_is_in_them() -> None:
     }  # fmt: skip
     admin = Admin(rows, 2)
     with serving(admin) as url:
-        kong = live.running(url, {})
+        kong = kong_.running(url, {})
     groups = {e.ident[1]: e.value.get("groups") for e in kong.entities if e.kind == "consumers"}
     assert groups == {"c0": ["all", "staff"], "c1": None, "c2": None, "c3": None, "c4": ["all"]}
     assert sorted(e.label for e in kong.entities if e.kind == "targets") == [
@@ -342,7 +343,7 @@ def test_tls_is_checked(
 
 
 def test_a_token_in_clear_over_a_network_is_a_warning() -> None:
-    from aigw_compile.live import admin as reader
+    from aigw_compile.live.kong import admin as reader
 
     told = [
         d.code
@@ -403,7 +404,7 @@ def test_next_is_read_where_there_is_no_offset_and_leads_nowhere_else(rows: Rows
         (200, "application/json", first) if target == "/routes?size=1000" else answer(method, target, token)
     )
     with serving(admin) as url:
-        kong = live.running(url, {})
+        kong = kong_.running(url, {})
     assert sum(1 for e in kong.entities if e.kind == "routes") == len(rows["routes"])
 
 
@@ -513,12 +514,12 @@ def test_no_secret_of_a_kong_is_shown(rows: Rows, project: Path, capsys: pytest.
     (project / "dump.yaml").write_text(yaml.safe_dump(kong_admin.dumped(rows)))
     said = ""
     with serving(Admin(rows)) as url:
-        kong = live.running(url, {})
+        kong = kong_.running(url, {})
         for sides in ((url,), ("gateway.yaml", url), ("dump.yaml",), ("dump.yaml", url), (url, "build")):
             for format_ in ("text", "json", "markdown"):
                 _, out, err = run(capsys, "diff", *sides, "--format", format_)
                 said += out + err
-    dump = live.file(project / "dump.yaml")
+    dump = kong_.file(project / "dump.yaml")
     assert CANARY not in said
     assert CANARY not in repr(kong.entities) + repr(dump.entities if dump else "")
     assert "auth.header_value: (secret) -> {vault://aigw-env/openai-key_header}" in said
@@ -534,7 +535,7 @@ OURS = ["managed-by-aigw-compile", "aigw-gateway:g"]
 def read(tmp_path: Path, body: Any) -> dict[str, Any]:
     """Label -> what a file holds."""
     (tmp_path / "kong.yaml").write_text(json.dumps(body))
-    found = live.file(tmp_path / "kong.yaml")
+    found = kong_.file(tmp_path / "kong.yaml")
     assert found is not None
     return {e.label: e.value for e in found.entities}
 
@@ -585,12 +586,12 @@ def test_what_deck_leaves_out_is_filled_in(tmp_path: Path) -> None:
 
 
 def test_old_names_and_shorthands_say_the_same(tmp_path: Path) -> None:
-    def side(service: dict[str, Any], config: dict[str, Any]) -> live.Kong:
+    def side(service: dict[str, Any], config: dict[str, Any]) -> kong_.Kong:
         plugin = {"name": "rate-limiting", "config": {"minute": 5, **config}, "tags": OURS}
         (tmp_path / "k.yml").write_text(
             json.dumps(HEAD | {"services": [{"name": "s", "tags": OURS, **service, "plugins": [plugin]}]})
         )
-        found = live.file(tmp_path / "k.yml")
+        found = kong_.file(tmp_path / "k.yml")
         assert found is not None
         return found
 
@@ -599,9 +600,9 @@ def test_old_names_and_shorthands_say_the_same(tmp_path: Path) -> None:
     new = side(plain, {"redis": {"host": "r", "port": 6380, "timeout": None}})
     both = side(plain, {"redis_host": "r", "redis_port": 6380, "redis": {"host": "r", "port": 6380}})
     for a, b in ((old, new), (new, both), (both, old)):
-        assert live.compare(a, b, "g", facts("kong")).diff.changes == ()
+        assert kong_.compare(a, b, "g", facts("kong")).diff.changes == ()
     other = side(plain, {"redis_host": "other", "redis_port": 6380})
-    assert [c.place.rpartition(".")[2] for c in live.compare(new, other, "g", facts("kong")).diff.changes] == ["host"]
+    assert [c.place.rpartition(".")[2] for c in kong_.compare(new, other, "g", facts("kong")).diff.changes] == ["host"]
 
 
 @pytest.mark.parametrize(
@@ -648,11 +649,11 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, b
     path = tmp_path_factory.getbasetemp() / "any.yml"
     path.write_text(json.dumps(HEAD | body))
     try:
-        found = live.file(path)
+        found = kong_.file(path)
     except live.LiveError:
         return
     assert found is not None
-    assert live.compare(found, found, "g", facts("kong")).diff.changes == ()
+    assert kong_.compare(found, found, "g", facts("kong")).diff.changes == ()
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
@@ -663,9 +664,9 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         ("d.yaml", SPEC),
     ):
         (tmp_path / name).write_text(text)
-        assert live.file(tmp_path / name) is None
-    assert live.file(tmp_path) is None
-    assert live.file(tmp_path / "missing") is None
+        assert kong_.file(tmp_path / name) is None
+    assert kong_.file(tmp_path) is None
+    assert kong_.file(tmp_path / "missing") is None
 
 
 # --- pages

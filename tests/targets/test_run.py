@@ -1,4 +1,4 @@
-"""`aigw-compile run` as a user runs it: each example on a real Envoy, the printed line for curl, and nothing left at its end."""
+"""`aigw-compile run` as a user runs it: examples on a real Envoy, the printed line for curl, and nothing left at its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from aigw_compile.plan import plan
 from aigw_compile.schema import with_defaults
 from aigw_compile.target import facts
 from tests.proxy.harness import until
-from tests.proxy.test_examples_served import SERVED
+from tests.proxy.test_examples_served import DESK
 from tests.support import ROOT
 from tests.targets.envoy_runner import Answer, chat, request
 from tests.targets.envoy_specs import SPECS, smallest, walk
@@ -91,7 +91,8 @@ def alive(pids: list[int]) -> list[int]:
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-RUNS = [(name, "envoy") for name in SERVED] + [("support-desk", "proxy")]
+RUNS = [*((name, "envoy") for name in ("bank", "saas", "local-models", DESK)), ("support-desk", "proxy")]
+"""A token and a host, addresses, a path, a key that a part hides. test_envoy_examples.py asks every example about everything."""
 
 
 @pytest.mark.parametrize(("name", "target"), RUNS, ids=lambda x: str(x))

@@ -1,4 +1,4 @@
-"""The envoy target: a gateway to a bootstrap in tiers, in one file or three, and secrets.json (the files its keys are read from)."""
+"""The envoy target: a gateway to a bootstrap in tiers (one file or three), the file of limits, and secrets.json (its keys)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.document import Block, Document, at
-from aigw_compile.emitters.envoy import callers, limits, observe, routes, wire
+from aigw_compile.emitters.envoy import callers, limits, observe, rls, routes, wire
+from aigw_compile.emitters.envoy.counting import COUNTING
 from aigw_compile.emitters.envoy.layout import LAYOUTS
 from aigw_compile.emitters.envoy.listener import listener
 from aigw_compile.emitters.envoy.providers import identities
@@ -26,6 +27,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     largest = max((x.max_body_size for x in gateway.listeners), default=0)
     buffer = min(2 * largest + _DECORATED, 2**32 - 1)
     limited = limits.placed(gateway, plan)
+    counting, shared = COUNTING[plan.facts.options["tokenLimits"]], any(x.fails for x in limited)
     built = {model.name: tiers(model, buffer, ca_file) for model in gateway.models}
     clusters = {name: found.clusters for name, found in built.items()}
     port = observe.admin_port(gateway)
@@ -38,13 +40,14 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
             "overload_manager": _overload(int(settings["maxConnections"])),
             "static_resources": {
                 "listeners": [
-                    *(listener(gateway, own, limited, clusters, buffer, slots) for own in gateway.listeners),
+                    *(listener(gateway, own, limited, clusters, buffer, slots, counting) for own in gateway.listeners),
                     *observe.operations(gateway),
                     *(block for found in built.values() for block in found.listeners),
                 ],
                 "clusters": [
                     *(block for found in built.values() for block in found.definitions),
                     routes.nowhere(),
+                    *([rls.cluster(plan.facts.options["rateLimitService"], ca_file)] if shared else []),
                     *callers.clusters(gateway, ca_file),
                     *identities(gateway, ca_file),
                     *observe.clusters(gateway, port, ca_file),
@@ -53,6 +56,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
         },
     )
     documents, again = LAYOUTS[plan.facts.options["layout"]](body)
+    documents = (*documents, rls.document(gateway, limited)) if shared else documents
     return (*documents, secrets(gateway, again))
 
 

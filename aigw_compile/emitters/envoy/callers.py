@@ -29,18 +29,19 @@ def with_keys(auth: ir.Auth) -> bool:
     return bool(auth.api_key_headers) or auth.basic
 
 
-def filters(auth: ir.Auth) -> Iterator[Block]:
-    """Yield the filters of step 3, in their order."""
+def filters(auth: ir.Auth, *, apart: bool) -> Iterator[Block]:
+    """Yield the filters of step 3, in their order; request.lua finds the caller by itself unless that is done `apart`."""
     yield wire.lua(auth.origin, "key", "json", "reply", "key")
     if auth.jwt:
         yield _jwt(auth)
     if with_keys(auth):
         yield _client_keys(auth)
-    yield wire.lua(auth.origin, "caller", "reply", "caller")
+    if apart:
+        yield wire.lua(auth.origin, "caller", "reply", "caller", "apart")
 
 
-def data(gateway: ir.Gateway, auth: ir.Auth) -> dict[str, Any]:
-    """Return what key.lua and caller.lua know."""
+def key_data(gateway: ir.Gateway, auth: ir.Auth) -> Block:
+    """Return what key.lua knows."""
     headers = [*auth.api_key_headers]
     if (auth.jwt or auth.basic) and _NAME not in headers:
         headers.append(_NAME)
@@ -49,17 +50,22 @@ def data(gateway: ir.Gateway, auth: ir.Auth) -> dict[str, Any]:
     key["challenge"] = challenge(gateway, auth)
     if auth.jwt:
         key["issuers"] = {j.issuer: True for j in auth.jwt}
+    return key
+
+
+def caller_data(gateway: ir.Gateway, auth: ir.Auth) -> Block:
+    """Return what caller.lua knows."""
     groups = {g.name: g.origin for g in gateway.consumer_groups}
-    caller = Block(
+    return Block(
         auth.origin,
         {
             "consumers": Block(("spec",), {c.name: _groups(c, groups) for c in gateway.consumers}),
             "groups": at(dict.fromkeys(known_groups(gateway), True), *((*o, "name") for o in groups.values())),
+            "tokens": bool(auth.jwt),
             "issuers": {j.name: _issuer(j) for j in auth.jwt},
             "challenge": challenge(gateway, auth),
         },
     )
-    return {"key": wire.lua_data(auth.origin, "key", key), "caller": wire.lua_data(auth.origin, "caller", caller)}
 
 
 def challenge(gateway: ir.Gateway, auth: ir.Auth) -> str:

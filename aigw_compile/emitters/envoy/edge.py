@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 
@@ -37,7 +37,7 @@ def cors_filter(own: ir.Listener, cors: ir.Cors) -> Block:
     return wire.extension(cors.origin, "cors", wire.HTTP + "cors.v3.Cors")
 
 
-def cors_policy(cors: ir.Cors) -> Block:
+def cors_policy(cors: ir.Cors, exposed: Sequence[str] = ()) -> Block:
     """Return what browsers may do, for the virtual host."""
     origin = cors.origin
     fields = Block(
@@ -45,7 +45,7 @@ def cors_policy(cors: ir.Cors) -> Block:
         {
             "allow_origin_string_match": at([{"exact": o} for o in cors.origins], (*origin, "origins")),
             "allow_methods": at(", ".join(cors.methods), (*origin, "methods")),
-            "expose_headers": _EXPOSED,
+            "expose_headers": ", ".join((_EXPOSED, *exposed)),
             "allow_credentials": at(cors.credentials, (*origin, "credentials")),
         },
     )

@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 from aigw_compile import ir
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import callers, wire
-from aigw_compile.plan import Plan
+from aigw_compile.plan import Plan, edges
 from aigw_compile.policies.limits import Limit
+
+UNITS = ("address", "requests", "tokens", "cost")
+"""What a filter asks a rate limit service for, in the order of the steps; address: requests by address alone."""
 
 
 class Placed(NamedTuple):
@@ -20,11 +23,17 @@ class Placed(NamedTuple):
     requests: int | None
     tokens: int | None
     cost: float | None
+    fails: str = ""
+    """open or closed: what happens while the rate limit service gives no answer; "" where Envoy counts by itself."""
 
     @property
     def header(self) -> str:
         """The header that names the counter of a request; it never leaves the outer tier."""
-        return f"x-aigw-limit-{self.number}"
+        return f"x-aigw-limit-{self.stage('requests')}-{self.number}" if self.fails else f"x-aigw-limit-{self.number}"
+
+    def stage(self, unit: str) -> int:
+        """Return the place of a unit in the order of questions to the service, which counted.lua goes by."""
+        return 2 * UNITS.index(unit) + (2 if self.fails == "closed" else 1)
 
     @property
     def early(self) -> bool:
@@ -34,6 +43,7 @@ class Placed(NamedTuple):
 
 def placed(gateway: ir.Gateway, plan: Plan) -> tuple[Placed, ...]:
     """Return every limit of which the plan left something, outermost first."""
+    shared = plan.facts.options["tokenLimits"] == "rls"
     every = [(s, limit) for s in ir.scopes(gateway) for limit in ir.every(s.policies, Limit)]
     found = []
     for number, (scope, limit) in enumerate(every):
@@ -41,7 +51,8 @@ def placed(gateway: ir.Gateway, plan: Plan) -> tuple[Placed, ...]:
         tokens = None if plan.lost((*limit.origin, "tokens")) else limit.tokens
         cost = None if plan.lost((*limit.origin, "cost")) else limit.cost
         if requests is not None or tokens is not None or cost is not None:
-            found.append(Placed(number, scope, limit, requests, tokens, cost))
+            fails = edges.on_failure(gateway, scope) if shared else ""
+            found.append(Placed(number, scope, limit, requests, tokens, cost, fails))
     return tuple(found)
 
 
@@ -64,15 +75,43 @@ def _data(x: Placed) -> Block:
     amounts = []
     if x.tokens is not None:
         what = {"what": at(x.limit.counted, (*origin, "count")), "most": at(x.tokens, (*origin, "tokens"))}
-        amounts.append(Block(origin, what))
+        amounts.append(Block(origin, {**what, **_shared(x, "tokens", 1)}))
     if x.cost is not None:
-        amounts.append(Block(origin, {"what": "cost", "most": at(x.cost, (*origin, "cost"))}))
+        most = at(units(x.cost) if x.fails else x.cost, (*origin, "cost"))
+        amounts.append(Block(origin, {"what": "cost", "most": most, **_shared(x, "cost", scale(x.cost))}))
     if amounts:
         fields["amounts"] = amounts
         fields["per"] = at(x.limit.per, (*origin, "per"))
         fields["reserve"] = at(x.limit.reserve_output, (*origin, "reserveOutput"))
         fields["observe"] = at(x.limit.on_exceeded == "observe", (*origin, "onExceeded"))
     return Block(origin, fields)
+
+
+def _shared(x: Placed, unit: str, per_whole: float) -> dict[str, Any]:
+    """What reserve.lua and settle.lua go by: where the filters read a counter, when they do, and how many units are 1."""
+    return {"slot": slot(x, unit), "stage": x.stage(unit), "scale": per_whole} if x.fails else {}
+
+
+def slot(x: Placed, unit: str) -> str:
+    """Return how the places of a limit's counters in the metadata of a request begin; their number follows."""
+    return f"{x.number}-{unit}-"
+
+
+_LARGEST = 1_000_000_000
+"""What Envoy adds to a counter at once, at most; a request may reserve all of a limit."""
+
+
+def scale(cost: float) -> float:
+    """Return the units of a dollar that a limit on cost is counted in: as fine as its whole allows, 10^-9 at the finest."""
+    exponent = 9
+    while cost * 10.0**exponent > _LARGEST:
+        exponent -= 1
+    return float(10.0**exponent) if exponent < 0 else int(10**exponent)
+
+
+def units(cost: float) -> int:
+    """Return a limit on cost in those units."""
+    return round(cost * scale(cost))
 
 
 def keys(gateway: ir.Gateway, x: Placed) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import callers, edge, guards, limits, observe, routes, tls, wire
-from aigw_compile.emitters.envoy.doors import ANTHROPIC, DOOR_HEADER
+from aigw_compile.emitters.envoy.counting import Answer, Counting
+from aigw_compile.emitters.envoy.doors import ANTHROPIC, DOOR_HEADER, PATHS
 
 
 def listener(
@@ -17,32 +19,33 @@ def listener(
     clusters: dict[str, tuple[str, ...]],
     buffer: int,
     slots: int,
+    counting: Counting,
 ) -> Block:
     """Return one public listener; `buffer` is in bytes, `slots` how many user messages an allow list can look at."""
-    guarded = guards.placed(gateway)
-    data = routes.request_data(gateway, guarded, limited, slots)
-    per_filter: dict[str, Any] = {"request": wire.lua_data(("spec",), "gateway", data)}
-    auth = callers.asked(gateway)
-    if auth:
-        per_filter |= callers.data(gateway, auth)
-    if own.cors:
-        per_filter["cors"] = edge.cors_policy(own.cors)
-    virtual_host = Block(
-        own.origin,
-        {
-            "name": own.name,
-            "domains": at([*own.hostnames] or ["*"], (*own.origin, "hostnames")),
-            "request_body_buffer_limit": buffer,
-            "routes": routes.routes(gateway, own, clusters),
-            "typed_per_filter_config": per_filter,
-        },
-    )
+    guarded, restricted = guards.placed(gateway), edge.placed(gateway)
+    apart = any(r.scope.kind in _OF_CALLERS for r in restricted)
+    virtual_hosts = [
+        Block(
+            own.origin,
+            {
+                "name": own.name,
+                "domains": at([*own.hostnames] or ["*"], (*own.origin, "hostnames")),
+                "request_body_buffer_limit": buffer,
+                "routes": routes.routes(gateway, own, clusters),
+                "typed_per_filter_config": _per_filter(gateway, own, guarded, limited, slots, apart, counting),
+            },
+        )
+    ]
+    if own.hostnames:
+        elsewhere = routes.nothing(own, "not-found", {"prefix": "/"}, routes.NOT_FOUND)
+        virtual_hosts.append(Block(own.origin, {"name": "elsewhere", "domains": ["*"], "routes": [elsewhere]}))
     manager: dict[str, Any] = {
-        "route_config": {"name": own.name, "virtual_hosts": [virtual_host]},
+        "route_config": {"name": own.name, "virtual_hosts": virtual_hosts},
         "http_filters": at(
-            _filters(gateway, own, guarded, limited, slots), *([gateway.auth.origin] if gateway.auth else [])
+            _filters(gateway, own, guarded, limited, restricted, slots, apart, counting),
+            *([gateway.auth.origin] if gateway.auth else []),
         ),
-        "local_reply_config": {"mappers": _local_replies(gateway, own)},
+        "local_reply_config": {"mappers": _local_replies(gateway, own, counting)},
         "early_header_mutation_extensions": [_strip(own, gateway, limited)],
         **edge.addressing(own),
         **_HARDENED,
@@ -60,6 +63,34 @@ def listener(
             "filter_chains": [chain],
         },
     )
+
+
+_OF_CALLERS = ("group", "consumer")
+"""Kinds of places whose addresses are asked for once it is known who calls: a filter of its own has to find that out."""
+
+
+def _per_filter(
+    gateway: ir.Gateway,
+    own: ir.Listener,
+    guarded: tuple[guards.Placed, ...],
+    limited: tuple[limits.Placed, ...],
+    slots: int,
+    apart: bool,
+    counting: Counting,
+) -> dict[str, Any]:
+    """What the scripts know, by the filter that they stand in, and what browsers may do."""
+    request = routes.request_data(gateway, own.base_path, guarded, limited, slots)
+    found = {"answer": wire.lua_data(("spec",), routes.answer_data(gateway))}
+    auth = callers.asked(gateway)
+    if auth:
+        found["key"] = wire.lua_data(auth.origin, callers.key_data(gateway, auth))
+        who = callers.caller_data(gateway, auth)
+        if apart:
+            found["caller"] = wire.lua_data(auth.origin, who)
+        request["who"] = Block(auth.origin, {"apart": True}) if apart else who
+    if own.cors:
+        found["cors"] = edge.cors_policy(own.cors, counting.headers)
+    return {**found, "request": wire.lua_data(("spec",), request)}
 
 
 _HARDENED: dict[str, Any] = {
@@ -85,24 +116,34 @@ def _filters(
     own: ir.Listener,
     guarded: tuple[guards.Placed, ...],
     limited: tuple[limits.Placed, ...],
+    restricted: tuple[edge.Placed, ...],
     slots: int,
+    apart: bool,
+    counting: Counting,
 ) -> list[Block]:
     """The steps of the language, in their order."""
-    origin, auth, restricted = own.origin, callers.asked(gateway), edge.placed(gateway)
+    origin, auth = own.origin, callers.asked(gateway)
+    finding = ("caller",) if auth and not apart else ()
     size = {"max_request_bytes": at(min(own.max_body_size, 2**32 - 1), (*origin, "maxBodySize"))}
     return [
         *([edge.cors_filter(own, own.cors)] if own.cors else []),
-        wire.lua(origin, "door", "reply", "door"),
+        *counting.seen(gateway, limited),
+        wire.extension(origin, "door", wire.HTTP + "rbac.v3.RBAC"),  # what it refuses, routes say
         *edge.rbac("address", restricted, "gateway"),
-        *limits.filters(gateway, limited, early=True),
+        *counting.early(gateway, limited),
         wire.extension(origin, "size", wire.HTTP + "body_size_limit.v3.BodySizeLimit", Block(origin, size)),
-        *(callers.filters(auth) if auth else ()),
-        *edge.rbac("address-of-caller", restricted, "group", "consumer"),
-        wire.lua(("spec",), "request", "json", "reply", "check", "edits", "texts", "counters", "decorators", "request"),
+        *(callers.filters(auth, apart=apart) if auth else ()),
+        *edge.rbac("address-of-caller", restricted, *_OF_CALLERS),
+        wire.lua(
+            ("spec",),
+            "request",
+            *("json", "reply", *finding, "check", "edits", "texts", "counters", "decorators", "request"),
+        ),
         *edge.rbac("address-at-model", restricted, "model"),
-        *limits.filters(gateway, limited, early=False),
+        *counting.requests(gateway, limited),
         *([guards.rbac(guarded, slots)] if guarded else []),
-        wire.lua(("spec",), "answer", "json", "reply", "edits", "tokens", "usage", "static", "answer"),
+        *counting.tokens(gateway, limited),
+        wire.lua(("spec",), "answer", "json", "reply", "edits", *counting.used(limited), "static", "answer"),
         wire.router(origin),
     ]
 
@@ -114,7 +155,7 @@ _ENVOYS = "x-envoy-"
 def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, ...]) -> Block:
     """Headers that only the gateway sets are taken from every request before anything looks at it."""
     ours = [callers.CONSUMER_HEADER, callers.KEY_HEADER, callers.TOKEN_HEADER, DOOR_HEADER]
-    ours += [routes.ROUTE_HEADER, "x-aigw-edit", "x-aigw-asked"]
+    ours += [routes.ROUTE_HEADER, "x-aigw-edit", "x-aigw-asked", "x-aigw-size"]
     ours += [f"{x.header}-{i + 1}" for x in limited for i in range(limits.keys(gateway, x))]
     mutations: list[dict[str, Any]] = [{"remove": name} for name in ours]
     if own.trusted_proxies:
@@ -124,38 +165,49 @@ def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, 
 
 
 _DETAILS = "response.code_details"
-_ANSWERS: tuple[tuple[str, int, str, str, str], ...] = (
-    (
+
+
+def _denied(policy: str) -> str:
+    return f"{_DETAILS}.startsWith('rbac_access_denied_matched_policy[{policy}')"
+
+
+_REFUSED = "invalid_request_error"
+_ANSWERS = (
+    Answer(_denied(routes.NOT_FOUND), 404, _REFUSED, "not_found", "There is no such endpoint."),
+    *(
+        Answer(
+            _denied(f"{routes.NOT_ALLOWED}-{method}"),
+            405,
+            _REFUSED,
+            "method_not_allowed",
+            "This endpoint takes another method.",
+            (("allow", method),),
+        )
+        for method in ("POST", "GET")
+    ),
+    Answer(
         f"(response.code == 401 || {_DETAILS}.startsWith('jwt_authn'))",
         401,
         "authentication_error",
         "invalid_api_key",
         "Missing or incorrect API key.",
     ),
-    ("response.code == 413", 413, "invalid_request_error", "request_too_large", "The body is too large."),
-    (
-        f"{_DETAILS}.startsWith('rbac_access_denied_matched_policy[{edge.POLICY}')",
-        403,
-        "permission_error",
-        "ip_not_allowed",
-        "Calls from this address are not allowed.",
+    Answer("response.code == 413", 413, _REFUSED, "request_too_large", "The body is too large."),
+    Answer(_denied(edge.POLICY), 403, "permission_error", "ip_not_allowed", "Calls from this address are not allowed."),
+    Answer(_denied(guards.POLICY), 400, _REFUSED, "prompt_rejected", "The prompt was rejected."),
+    Answer(
+        f"{_DETAILS} == 'local_rate_limited'", 429, "rate_limit_error", "rate_limit_exceeded", "Request limit reached."
     ),
-    (
-        f"{_DETAILS}.startsWith('rbac_access_denied_matched_policy[{guards.POLICY}')",
-        400,
-        "invalid_request_error",
-        "prompt_rejected",
-        "The prompt was rejected.",
-    ),
-    (f"{_DETAILS} == 'local_rate_limited'", 429, "rate_limit_error", "rate_limit_exceeded", "Request limit reached."),
-    (
+    # The time for everything is over: answer.lua gives the static answer, where timeouts lead to it.
+    Answer(
         f"response.code >= 408 && {_DETAILS}.contains('timeout')",
         504,
         "api_error",
         "upstream_timeout",
         "The request took too long.",
+        (("x-aigw-cause", "timeout"),),
     ),
-    (
+    Answer(
         f"response.code >= 500 && ({_DETAILS}.contains('upstream') || {_DETAILS}.contains('cluster'))",
         502,
         "api_error",
@@ -163,35 +215,39 @@ _ANSWERS: tuple[tuple[str, int, str, str, str], ...] = (
         "No provider could serve the request.",
     ),
     # 501: a transfer-encoding that Envoy does not know.
-    (
+    Answer(
         "response.code == 400 || response.code == 501",
         400,
-        "invalid_request_error",
+        _REFUSED,
         "invalid_request",
         "The request is not well-formed.",
     ),
-    ("response.code >= 500", 500, "api_error", "internal", "The gateway failed."),
+    Answer("response.code >= 500", 500, "api_error", "internal", "The gateway failed."),
 )
-"""CEL expression -> status, type, code and message of what Envoy itself answers. Scripts answer by themselves."""
+"""What Envoy itself answers; scripts answer by themselves."""
 
 
-def _headers(gateway: ir.Gateway, code: str) -> dict[str, str] | None:
-    """The time for everything is over: answer.lua gives the static answer, where timeouts lead to it. A 401 says what to bring."""
-    if code == "invalid_api_key" and (auth := callers.asked(gateway)):
-        return {"www-authenticate": callers.challenge(gateway, auth)}
-    return {"x-aigw-cause": "timeout"} if code == "upstream_timeout" else None
-
-
-_OF_ANTHROPIC = " || ".join(f"request.headers['{DOOR_HEADER}'] == '{door}'" for door in ANTHROPIC)
-
-
-def _local_replies(gateway: ir.Gateway, own: ir.Listener) -> list[Block]:
-    """Each answer twice: for the clients of Anthropic's dialect first."""
+def _local_replies(gateway: ir.Gateway, own: ir.Listener, counting: Counting) -> list[Block]:
+    """Each answer twice: for the clients of Anthropic's dialect first, who are known by the path that they call."""
+    paths = [json.dumps(own.base_path + PATHS[door]) for door in ANTHROPIC]
+    anthropic = " || ".join(f"request.url_path == {path}" for path in paths)
     return [
-        wire.local_reply(own.origin, f"{_DETAILS} != 'lua_response' && {when}", status, body, _headers(gateway, code))
-        for condition, status, kind, code, message in _ANSWERS
+        wire.local_reply(
+            own.origin, f"{_DETAILS} != 'lua_response' && {when}", answer.status, body, _headers(gateway, answer)
+        )
+        for answer in (*counting.answers, *_ANSWERS)
         for when, body in (
-            (f"{condition} && ({_OF_ANTHROPIC})", wire.anthropic_error_text(status, kind, code, message)),
-            (condition, wire.error_text(kind, code, message)),
+            (
+                f"{answer.when} && ({anthropic})",
+                wire.anthropic_error_text(answer.status, answer.kind, answer.code, answer.message),
+            ),
+            (answer.when, wire.error_text(answer.kind, answer.code, answer.message)),
         )
     ]
+
+
+def _headers(gateway: ir.Gateway, answer: Answer) -> dict[str, str]:
+    """A 401 says what to bring."""
+    if answer.code == "invalid_api_key" and (auth := callers.asked(gateway)):
+        return {"www-authenticate": callers.challenge(gateway, auth)}
+    return dict(answer.headers)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from itertools import chain
 from typing import Any
 
 from aigw_compile import ir
-from aigw_compile.diagnostic import Pointer
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import guards, limits, wire
 from aigw_compile.emitters.envoy.doors import PATHS, doors
@@ -19,12 +19,17 @@ ROUTE_HEADER = "x-aigw-route"
 
 
 def request_data(
-    gateway: ir.Gateway, guarded: tuple[guards.Placed, ...], limited: tuple[limits.Placed, ...], slots: int
+    gateway: ir.Gateway,
+    base: str,
+    guarded: tuple[guards.Placed, ...],
+    limited: tuple[limits.Placed, ...],
+    slots: int,
 ) -> Block:
-    """Return all that request.lua knows about the gateway."""
+    """Return all that request.lua knows about the gateway behind the paths below `base`; who calls is added by callers.py."""
     return Block(
         ("spec",),
         {
+            "paths": {base + path: door for door, path in PATHS.items()},
             "order": [name for m in gateway.models for name in (m.name, *m.aliases)],
             "models": {m.name: _model_data(m) for m in gateway.models},
             "aliases": Block(
@@ -32,6 +37,7 @@ def request_data(
                 {alias: at(m.name, (*m.origin, "aliases")) for m in gateway.models for alias in m.aliases},
             ),
             "limits": limits.data(limited),
+            **({"shared": True} if any(x.fails for x in limited) else {}),
             "guards": guards.data(guarded, slots),
             "decorators": [
                 block
@@ -103,8 +109,9 @@ def routes(gateway: ir.Gateway, listener: ir.Listener, clusters: dict[str, tuple
     base, origin = listener.base_path, listener.origin
     return [
         *(_model_route(m, at(f"{base}/v1/", (*origin, "basePath")), clusters[m.name]) for m in gateway.models),
-        *(_door(origin, door, base + path, "POST") for door, path in PATHS.items()),
-        _door(origin, "models", f"{base}/v1/models", "GET"),
+        *chain.from_iterable(_door(listener, door, base + path, "POST") for door, path in PATHS.items()),
+        *_door(listener, "models", f"{base}/v1/models", "GET"),
+        nothing(listener, "not-found", {"prefix": "/"}, NOT_FOUND),
     ]
 
 
@@ -141,9 +148,6 @@ def _model_route(model: ir.Model, prefix: Any, clusters: tuple[str, ...]) -> Blo
             ),
             "route": Block(model.timeouts.origin, action),
             "response_headers_to_add": wire.header_values({"x-aigw-tier": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"}),
-            "typed_per_filter_config": {
-                "answer": wire.lua_data(model.origin, f"model:{model.name}", _answer_data(model)),
-            },
         },
     )
     if model.residency:
@@ -157,6 +161,11 @@ def _priorities(model: ir.Model, clusters: tuple[str, ...]) -> Block:
     groups = [{"name": name, "clusters": [{"cluster_name": name, "weight": 1}]} for name in clusters]
     origin = (*model.origin, "targets")
     return Block(origin, {"extension": wire.extension(origin, "priorities", kind, {"priority_groups": groups})})
+
+
+def answer_data(gateway: ir.Gateway) -> Block:
+    """Return what answer.lua knows of each model."""
+    return Block(("spec",), {model.name: _answer_data(model) for model in gateway.models})
 
 
 def _answer_data(model: ir.Model) -> Block:
@@ -193,18 +202,27 @@ def nowhere() -> Block:
     return Block(("spec",), {**fields, "load_assignment": endpoints})
 
 
-def _door(origin: Pointer, name: str, path: str, method: str) -> Block:
-    """A path that request.lua answers or sends on to a model's route."""
-    return Block(
-        origin,
-        {
-            "name": name,
-            "match": Block(origin, {"path": at(path, (*origin, "basePath"))}),
-            "route": {"cluster": NOWHERE},
-            "typed_per_filter_config": {"door": _method(origin, method, name)},
-        },
-    )
+NOT_FOUND, NOT_ALLOWED = "door-not-found", "door-method"
+"""How the names of the policies begin by which a route refuses what it is asked for; local replies tell them apart by it."""
 
 
-def _method(origin: Pointer, method: str, door: str) -> Block:
-    return wire.typed(origin, wire.HTTP + "lua.v3.LuaPerRoute", {"filter_context": {"method": method, "door": door}})
+def _door(listener: ir.Listener, name: str, path: str, method: str) -> Iterator[Block]:
+    """A path that request.lua answers or sends on to a model's route; with another method it leads nowhere."""
+    origin = listener.origin
+    at_path = {"path": at(path, (*origin, "basePath"))}
+    by_method = {"headers": [{"name": ":method", "string_match": {"exact": method}}]}
+    yield Block(origin, {"name": name, "match": Block(origin, {**at_path, **by_method}), "route": {"cluster": NOWHERE}})
+    yield nothing(listener, f"{name}-method", at_path, f"{NOT_ALLOWED}-{method}")
+
+
+def nothing(listener: ir.Listener, name: str, match: dict[str, Any], policy: str) -> Block:
+    """Return a route that refuses whatever comes, at the front of the filters: step 0."""
+    origin = listener.origin
+    everything = {policy: {"permissions": [{"any": True}], "principals": [{"any": True}]}}
+    rules = {"rbac": {"rules": {"action": "DENY", "policies": everything}}}
+    filters = {"door": wire.typed(origin, wire.HTTP + "rbac.v3.RBACPerRoute", rules)}
+    if listener.cors and policy == NOT_FOUND:
+        # What is not there is not there for browsers either.
+        filters["cors"] = wire.typed(origin, "envoy.config.route.v3.FilterConfig", {"disabled": True})
+    route = {"name": name, "match": Block(origin, match), "route": {"cluster": NOWHERE}}
+    return Block(origin, {**route, "typed_per_filter_config": filters})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
@@ -13,22 +14,31 @@ from aigw_compile.emitters.envoy import wire
 from aigw_compile.emitters.envoy.doors import CAPS, DOOR_HEADER, doors
 from aigw_compile.emitters.envoy.providers import credentials, provider_cluster, secret_headers
 
-_DIALECTS = {
-    "openai": (),
-    "azure-openai": (),
-    "anthropic": ("translate", "anthropic_request", "anthropic_reply"),
-    "gemini": ("translate", "gemini_request", "gemini_reply"),
+_CHAT = ("translate", "chat_request")
+_MESSAGES = ("messages_request", "messages_reply")
+_DIALECTS: dict[str, tuple[str, ...]] = {
+    "openai": ("translate", *_MESSAGES),
+    "azure-openai": ("translate", *_MESSAGES),
+    "anthropic": (*_CHAT, "anthropic_request", "anthropic_reply"),
+    "gemini": (*_CHAT, "gemini_request", "gemini_reply", *_MESSAGES),
 }
-"""Dialect of a provider -> the assets that translate from the client's and back."""
+"""Dialect of a provider -> the assets that translate from the clients' and back."""
+STRICT = frozenset({"openai", "azure-openai"})
+"""Types of providers that refuse fields that they do not know, and that want a cap on the answer by its newer name."""
 _AZURE = "/openai/deployments/{model}"
 _PATHS: dict[str, dict[str, str]] = {
-    "openai": {"chat": "/chat/completions", "embeddings": "/embeddings"},
+    "openai": {"chat": "/chat/completions", "messages": "/chat/completions", "embeddings": "/embeddings"},
     "anthropic": {"chat": "/messages", "messages": "/messages", "count": "/messages/count_tokens"},
     "azure-openai": {
         "chat": _AZURE + "/chat/completions?api-version={version}",
+        "messages": _AZURE + "/chat/completions?api-version={version}",
         "embeddings": _AZURE + "/embeddings?api-version={version}",
     },
-    "gemini": {"chat": "/models/{model}:generateContent", "embeddings": "/models/{model}:batchEmbedContents"},
+    "gemini": {
+        "chat": "/models/{model}:generateContent",
+        "messages": "/models/{model}:generateContent",
+        "embeddings": "/models/{model}:batchEmbedContents",
+    },
 }
 """Dialect -> door -> path below the provider's address. A door that is missing cannot be opened there."""
 _STREAMS = {":generateContent": ":streamGenerateContent?alt=sse", ":batchEmbedContents": ""}
@@ -146,17 +156,21 @@ def _priority(model: ir.Model, name: str, cluster: str, targets: int, buffer: in
 def _target(model: ir.Model, target: ir.Target, buffer: int) -> Block:
     """The tier that speaks to one provider: path, host, headers, model name, key, dialect, and the cause of a failure."""
     provider, name = target.provider, f"target:{model.name}:{target.name}"
+    ways = {door: _way(model, target, door) for door in doors(model)}
     virtual_host = {
         "name": "all",
         "domains": ["*"],
         "response_headers_to_remove": list(wire.ENDED_HERE),
-        "routes": [_route(model, target, name, door) for door in doors(model)],
+        "routes": [way.route for way in ways.values()],
+        "typed_per_filter_config": {"target": wire.lua_data(target.origin, _target_data(target, ways))},
     }
     filters = [
         # First, so that the script knows what a provider must not be heard to repeat.
         *credentials(provider),
         wire.lua(
-            target.origin, "target", "json", "reply", "edits", "is_answer", *_DIALECTS[provider.dialect], "target"
+            target.origin,
+            "target",
+            *("json", "reply", "edits", "usage", "is_answer", *_scripts(model, provider), "faults", "target"),
         ),
         wire.router(target.origin),
     ]
@@ -164,21 +178,30 @@ def _target(model: ir.Model, target: ir.Target, buffer: int) -> Block:
     return wire.internal_listener(target.origin, name, buffer, manager)
 
 
-def _route(model: ir.Model, target: ir.Target, name: str, door: str) -> Block:
-    """What is called at the provider for a door, or that it cannot be."""
-    provider, timeouts = target.provider, model.timeouts
-    path = _PATHS[provider.dialect].get(door)
-    same = provider.dialect.removeprefix("azure-") == _SPOKEN[door]
-    data = Block(
+def _scripts(model: ir.Model, provider: ir.Provider) -> tuple[str, ...]:
+    """The assets that translate what comes by the model's doors."""
+    return () if all(_is_same(provider, door) for door in doors(model)) else _DIALECTS[provider.dialect]
+
+
+def _is_same(provider: ir.Provider, door: str) -> bool:
+    """Whether a provider speaks the dialect of a door's clients. Azure takes OpenAI's bodies."""
+    return provider.dialect.removeprefix("azure-") == _SPOKEN[door]
+
+
+class _Way(NamedTuple):
+    """What a door leads to at a provider: the route, and what the script has to know of it."""
+
+    route: Block
+    data: Block
+
+
+def _target_data(target: ir.Target, ways: Mapping[str, _Way]) -> Block:
+    provider = target.provider
+    return Block(
         target.origin,
         {
             "target": target.name,
-            "door": door,
             "model": at(target.model, (*target.origin, "model")),
-            "anthropic": _SPOKEN[door] == "anthropic",
-            "same": same,
-            # Azure takes OpenAI's bodies, but OpenAI's own headers are none of its business.
-            "passes": provider.dialect == _SPOKEN[door],
             "drop": at(target.on_unsupported == "drop", (*target.origin, "onUnsupported")),
             "defaults": dict(provider.headers),
             "secrets": dict.fromkeys(secret_headers(provider), True),
@@ -186,21 +209,41 @@ def _route(model: ir.Model, target: ir.Target, name: str, door: str) -> Block:
                 provider.origin,
                 {h.name: at(h.value, h.origin) for h in provider.own_headers if isinstance(h.value, str)},
             ),
+            "doors": {door: way.data for door, way in ways.items()},
+        },
+    )
+
+
+def _way(model: ir.Model, target: ir.Target, door: str) -> _Way:
+    """What is called at the provider for a door, or that it cannot be."""
+    provider = target.provider
+    path = _PATHS[provider.dialect].get(door)
+    same = _is_same(provider, door)
+    data = Block(
+        target.origin,
+        {
+            "door": door,
+            "anthropic": _SPOKEN[door] == "anthropic",
+            "same": same,
+            # Azure takes OpenAI's bodies, but OpenAI's own headers are none of its business.
+            "passes": provider.dialect == _SPOKEN[door],
         },
     )
     match = {"prefix": "/", "headers": [{"name": DOOR_HEADER, "string_match": {"exact": door}}]}
-    block = Block(target.origin, {"match": match})
+    route = Block(target.origin, {"name": door, "match": match})
     if door == "embeddings" and not same:
         data["embeds"] = True
+    if door == "messages" and not same:
+        strict = provider.type in STRICT
+        data["hub"] = {"strict": strict, "cap": "max_completion_tokens" if strict else "max_tokens"}
     if path is None:
         data["instead"] = "estimate" if door == "count" else "refuse"
-        block["direct_response"] = wire.never_seen()
+        route["direct_response"] = wire.never_seen()
     else:
-        block["route"] = _action(target, timeouts, f"provider:{model.name}:{target.name}", path, data)
+        route["route"] = _action(target, model.timeouts, f"provider:{model.name}:{target.name}", path, data)
     if target.parameters and door != "count":
         data["parameters"] = _parameters(target.parameters, CAPS[door])
-    block["typed_per_filter_config"] = {"target": wire.lua_data(target.origin, f"{name}:{door}", data)}
-    return block
+    return _Way(route, data)
 
 
 def _action(target: ir.Target, timeouts: ir.Timeouts, cluster: str, path: str, data: Block) -> Block:

@@ -14,7 +14,7 @@ _TYPE = "type.googleapis.com/"
 HTTP = "envoy.extensions.filters.http."
 LUA = HTTP + "lua.v3.Lua"
 
-ENDED_HERE = ("x-aigw-cause", "x-aigw-target", "x-aigw-own", "x-aigw-tries", "x-aigw-tier")
+ENDED_HERE = ("x-aigw-cause", "x-aigw-target", "x-aigw-own", "x-aigw-tries", "x-aigw-tier", "x-aigw-used")
 """Headers by which the tiers tell each other about a reply; a provider cannot set them."""
 
 BREAKERS: Mapping[str, Any] = {
@@ -47,16 +47,15 @@ def duration(seconds: float) -> str:
 
 
 def lua(origin: Pointer, name: str, *assets: str) -> Block:
-    """Return a Lua filter made of constant files; what differs by gateway reaches it as the data of a route."""
+    """Return a Lua filter made of constant files; what differs by gateway reaches it as the data of a virtual host."""
     text = "".join(asset("envoy", f"{part}.lua") for part in assets)
     # By default Envoy looks for a route again after each change of a header; the script says itself when it wants that.
     return extension(origin, name, LUA, {"default_source_code": {"inline_string": text}, "clear_route_cache": False})
 
 
-def lua_data(origin: Pointer, name: str, data: Json) -> Block:
-    """Return the data of a route for a Lua filter: `id` tells the routes of one filter apart."""
-    context = {"filter_context": {"id": name, "data": data}}
-    return typed(origin, HTTP + "lua.v3.LuaPerRoute", context)
+def lua_data(origin: Pointer, data: Json) -> Block:
+    """Return the data of a virtual host for a Lua filter, which reads it once (reply.lua)."""
+    return typed(origin, HTTP + "lua.v3.LuaPerRoute", {"filter_context": {"data": data}})
 
 
 def router(origin: Pointer) -> Block:

@@ -70,7 +70,7 @@ def load(text: bytes) -> Config:
         problems += _dangling(data)
     if problems:
         raise ConfigError(problems)
-    return config(data)
+    return config(data)._replace(written=text)
 
 
 def _dangling(data: dict[str, Any]) -> Iterator[str]:

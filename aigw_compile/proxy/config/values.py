@@ -325,3 +325,5 @@ class Config(NamedTuple):
     stores: Mapping[str, Store] = MappingProxyType({})
     front: Front | None = None
     """None: clients call directly."""
+    written: bytes = b""
+    """The file that all this was read from: it holds references to secrets, never one."""

@@ -1,12 +1,6 @@
 -- The reply on its way to the client: `model` is what the client asked for, usage is read (and taken out where nobody asked
 -- for it), limits are settled, the static answer is given when every target failed. Headers of the tiers end here.
 
-local function renamed(text, members, doc, name)
-  local span = members[doc] and members[doc].model
-  if not span then return text end
-  return sub(text, 1, span[2] - 1) .. quoted(name) .. sub(text, span[3] + 1)
-end
-
 local function fault_event(asked, code)
   local status, message = code == 'upstream_timeout' and '504' or '502', 'The provider stopped in the middle of its answer.'
   local anthropic = is_anthropic(asked.door)
@@ -24,6 +18,7 @@ end
 local function event(json, asked, usage, price)
   local ok, doc, _, members = pcall(decode, json)
   if not ok or not is_object(doc) then return nil, usage, 'upstream_error' end
+  hear(asked, doc)
   local fault = is_object(doc.error) and doc.error
   if fault then return nil, usage, fault.type == 'timeout_error' and 'upstream_timeout' or 'upstream_error' end
   if is_anthropic(asked.door) then
@@ -82,6 +77,7 @@ local function pass_stream(h, asked, held, price)
     lines(state, asked, price, out)
     last, text = chunk, concat(out)
     chunk:setBytes(text)
+    so_far(h, held, asked, price)
   end
   -- The last chunk is still ours, since nothing was waited for since: what the last line lacks, and an end where there was none.
   if not state.stop and last then
@@ -91,20 +87,9 @@ local function pass_stream(h, asked, held, price)
     if not state.stop then out[#out + 1] = fault_event(asked, 'upstream_error') end
     last:setBytes(text .. concat(out))
   end
-  if state.usage then note_usage(h, state.usage) end
-  settle(held, state.usage)
-end
-
-local function pass_json(h, asked, held, price)
-  local body = h:body()
-  local text = body and body:getBytes(0, body:length()) or ''
-  local ok, doc, _, members = pcall(decode, text)
-  if not ok or not is_object(doc) then return settle(held, nil) end
-  local usage = figures(nil, doc.usage, price)
-  if usage then note_usage(h, usage) end
-  settle(held, usage)
-  local size = body:setBytes(renamed(text, members, doc, asked.model))
-  h:headers():replace('content-length', tostring(size))
+  if not state.usage then return end
+  note_usage(h, state.usage)
+  settle(h, held, state.usage)
 end
 
 local function give_static(h, asked, static)
@@ -119,7 +104,7 @@ end
 -- What the tiers told about the try that answered; their headers end here.
 local function taken(headers)
   local told = {}
-  for _, name in ipairs({'target', 'cause', 'tier', 'tries'}) do
+  for _, name in ipairs({'target', 'cause', 'tier', 'tries', 'used'}) do
     told[name] = headers:get('x-aigw-' .. name)
     headers:remove('x-aigw-' .. name)
   end
@@ -144,18 +129,19 @@ local function run_response(h)
   local state = metadata:get('aigw.state')
   local told = taken(headers)
   if not state or not state.asked then return end
-  local data, asked = data_of(h), state.asked
+  local asked = state.asked
+  local data = data_of(h)[asked.name]
   for name, value in pairs(asked.told or {}) do headers:replace(name, value) end
-  if not told.target and not told.cause then return settle(state.held, NONE) end
+  if not told.target and not told.cause then return settle(h, state.held, NONE) end
   if told.target or told.tier then show(headers, metadata, data, asked, told) end
   if told.cause then metadata:set('aigw', 'cause', told.cause) end
   if told.cause and data.static and data.on[told.cause] and asked.door ~= 'count' and asked.door ~= 'embeddings' then
     metadata:set('aigw', 'target', 'static')
-    settle(state.held, NONE)
+    settle(h, state.held, NONE)
     return give_static(h, asked, data.static)
   end
   if headers:get(':status') ~= '200' then
-    settle(state.held, NONE)
+    settle(h, state.held, NONE)
     -- Only Envoy itself says 503 between the tiers: what it says is told here in the client's dialect.
     if told.cause and headers:get(':status') == '503' then tell(h, told.cause, is_anthropic(asked.door)) end
     return
@@ -164,6 +150,8 @@ local function run_response(h)
   if (headers:get('content-type') or ''):find('text/event-stream', 1, true) then
     return pass_stream(h, asked, state.held, price)
   end
-  pass_json(h, asked, state.held, price)
+  local usage = used_of(told.used, price)
+  if usage then note_usage(h, usage) end
+  settle(h, state.held, usage)
 end
 envoy_on_response = guarded_reply(run_response)

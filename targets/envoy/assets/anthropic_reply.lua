@@ -43,7 +43,8 @@ function dialect.error(fault)
 end
 
 -- One event of the stream to the chunks that stand for it.
-local function chunks(state, doc, out)
+local stream = {start = function() return {calls = 0, index = {}, usage = {}} end}
+function stream.chunk(state, doc, out)
   local function chunk(choices, usage)
     out[#out + 1] = 'data: ' .. encode({id = state.id, object = 'chat.completion.chunk', created = state.created,
       model = state.model, choices = choices, usage = usage}) .. '\n\n'
@@ -68,8 +69,8 @@ local function chunks(state, doc, out)
   elseif kind == 'message_stop' then
     out[#out + 1] = 'data: [DONE]\n\n'
   elseif kind == 'error' then
-    error('the provider failed', 0)
+    error({kind = is_object(doc.error) and doc.error.type}, 0)
   end
 end
 
-dialect.stream = stream_by(function() return {calls = 0, index = {}, usage = {}} end, chunks)
+dialect.stream = stream_by(stream)

@@ -50,12 +50,12 @@ local function most_one(value, what)
 end
 
 local function translated(text)
-  local doc, spans = decode(text)
+  local doc, spans, members = decode(text)
+  local written = written_by(text, doc, members)
   carries(doc, CARRIED, IDLE)
   local out = {model = doc.model, stop_sequences = stops_of(doc)}
   if given(doc.stream) then out.stream = doc.stream end
-  out.max_tokens = given(doc.max_completion_tokens) and doc.max_completion_tokens
-    or given(doc.max_tokens) and doc.max_tokens or MAX_TOKENS
+  out.max_tokens = written('max_completion_tokens') or written('max_tokens') or MAX_TOKENS
   out.temperature, out.top_p = most_one(doc.temperature, 'temperature'), most_one(doc.top_p, 'top_p')
   local user = type(doc.user) == 'string' and doc.user or doc.safety_identifier
   if type(user) == 'string' then out.metadata = {user_id = user} end

@@ -39,8 +39,8 @@ local function count_of(value, least, default)
 end
 
 -- Return the counters of request limits, by the header in which local_ratelimit reads each, and those of tokens and cost.
-local function name_counters(h, data, doc, size, caller, name)
-  local named, held, door = {}, {}, h:headers():get('x-aigw-door')
+local function name_counters(h, data, doc, door, size, caller, name)
+  local named, held = {}, {}
   for _, limit in ipairs(data.limits) do
     for i, key in ipairs(counters(h, limit, caller, name)) do
       if limit.header then named[limit.header .. '-' .. i] = key end
@@ -54,7 +54,9 @@ local function name_counters(h, data, doc, size, caller, name)
         local reserve = ({input = input, output = output, total = input + output,
           cost = (input * price.input + output * price.output) / 1e6})[kind.what]
         held[#held + 1] = {counter = kind.what .. ' ' .. limit.id .. ' ' .. key, what = kind.what, most = tonumber(kind.most),
-          per = limit.per, reserve = reserve, observe = limit.observe, name = limit.limit}
+          per = limit.per, reserve = reserve, observe = limit.observe, name = limit.limit,
+          key = key, slot = kind.slot and kind.slot .. i, stage = kind.stage, scale = kind.scale,
+          sent = kind.what == 'cost' and input * price.input / 1e6 or kind.what ~= 'output' and input or 0}
       end
     end
   end

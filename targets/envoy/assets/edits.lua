@@ -1,5 +1,6 @@
 -- A body edited where it stands: an edit is {first byte, last byte, text}; what nothing touches keeps its bytes.
 local function edited(text, edits, span)
+  if #edits == 0 then return text, span and span[2] .. ',' .. span[3] end
   local out, from, shift = {}, 1, 0
   table.sort(edits, function(a, b) return a[1] < b[1] end)
   for _, edit in ipairs(edits) do
@@ -96,4 +97,11 @@ local function with_parameters(text, name, parameters)
     if members[doc][field] then text = without(text, members[doc][field]) end
   end
   return text
+end
+
+-- A reply with another name for its model.
+local function renamed(text, members, doc, name)
+  local span = members[doc] and members[doc].model
+  if not span then return text end
+  return sub(text, 1, span[2] - 1) .. quoted(name) .. sub(text, span[3] + 1)
 end

@@ -106,12 +106,18 @@ function dialect.error(fault, inner)
   end
 end
 
-local function chunks(state, doc, out, text, spans)
+dialect.events = {start = function() return {} end}
+function dialect.events.chunk(state, doc, out, text, spans)
   local function chunk(fields) out[#out + 1] = 'data: ' .. with(state.head, fields) .. '\n\n' end
   local function delta(index, fields, finish)
     chunk({choices = array({{index = index, delta = fields, logprobs = NULL, finish_reason = finish or NULL}})})
   end
-  if given(doc.error) or not state.head and blocked(doc) then error('the provider failed', 0) end
+  if given(doc.error) then
+    local fault, inner = {}, is_object(doc.error) and doc.error or {}
+    dialect.error(fault, inner)
+    error({kind = fault.type}, 0)
+  end
+  if not state.head and blocked(doc) then error('the provider failed', 0) end
   if not state.head then
     state.head, state.open = head_of(doc, 'chat.completion.chunk'), {[0] = 0}
     delta(0, {role = 'assistant', content = ''})
@@ -133,10 +139,10 @@ local function chunks(state, doc, out, text, spans)
   end
 end
 
-local function finish(state, out)
+function dialect.events.finish(state, out)
   if not state.head or next(state.open) ~= nil then return end
-  if state.usage then out[1] = 'data: ' .. with(state.head, {choices = array({}), usage = state.usage}) .. '\n\n' end
+  if state.usage then out[#out + 1] = 'data: ' .. with(state.head, {choices = array({}), usage = state.usage}) .. '\n\n' end
   out[#out + 1] = 'data: [DONE]\n\n'
 end
 
-dialect.stream = stream_by(function() return {} end, chunks, finish)
+dialect.stream = stream_by(dialect.events)

@@ -64,18 +64,17 @@ local function formed(doc, text, spans, config)
   if schema then config.responseJsonSchema = raw(sub(text, schema[1], schema[2])) end
 end
 
-local function chat(doc, text, spans)
+local function chat(doc, text, spans, members)
   carries(doc, CARRIED, IDLE)
-  local how, out, config = speaking(), {}, {}
+  local how, out, config, written = speaking(), {}, {}, written_by(text, doc, members)
   local system, contents = conversation(doc.messages, how)
   out.contents = contents
   if #system > 0 then out.systemInstruction = {parts = system} end
   for field, name in pairs(NUMBERS) do
     must(not given(doc[field]) or type(doc[field]) == 'number', field)
-    if given(doc[field]) then config[name] = doc[field] end
+    config[name] = written(field)
   end
-  config.maxOutputTokens = given(doc.max_completion_tokens) and doc.max_completion_tokens
-    or given(doc.max_tokens) and doc.max_tokens or nil
+  config.maxOutputTokens = written('max_completion_tokens') or written('max_tokens')
   config.stopSequences = stops_of(doc)
   formed(doc, text, spans, config)
   if next(config) ~= nil then out.generationConfig = config end
@@ -100,7 +99,7 @@ local function embedding(doc)
   return {requests = requests}
 end
 
-dialect.request = request_by(function(text, embeds)
-  local doc, spans = decode(text)
-  return encode(embeds and embedding(doc) or chat(doc, text, spans))
+dialect.request = request_by(function(text, data)
+  local doc, spans, members = decode(text)
+  return encode(data.embeds and embedding(doc) or chat(doc, text, spans, members))
 end)

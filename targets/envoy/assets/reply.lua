@@ -4,6 +4,12 @@ local NAMED = {['404'] = 'not_found_error', ['413'] = 'request_too_large', ['504
 
 local function is_anthropic(door) return door == 'messages' or door == 'count' end
 
+-- The same of a request, by its path: the route table lets no other through to a script.
+local function speaks_anthropic(h)
+  local path = h:headers():get(':path'):match('^[^?]*')
+  return (path:find('/v1/messages$') or path:find('/v1/messages/count_tokens$')) ~= nil
+end
+
 local function error_body(kind, code, message, status, anthropic)
   if anthropic then
     return '{"type":"error","error":{"type":"' .. (NAMED[status] or kind) .. '","message":"' .. message .. '","code":"' .. code
@@ -15,7 +21,7 @@ end
 local function refuse(h, status, kind, code, message, more)
   local headers = {[':status'] = status, ['content-type'] = 'application/json'}
   for name, value in pairs(more or {}) do headers[name] = value end
-  h:respond(headers, error_body(kind, code, message, status, is_anthropic(h:headers():get('x-aigw-door'))))
+  h:respond(headers, error_body(kind, code, message, status, speaks_anthropic(h)))
 end
 
 local function invalid(h, status, code, message, more)
@@ -70,14 +76,12 @@ local function tell(h, cause, anthropic)
   return true
 end
 
--- The data of a route, read once: converting it for every request would cost more than the request.
-local known = {}
+-- What a filter knows of the gateway stands at the virtual host, which is one for each script: it is read once, since converting
+-- it for every request would cost more than the request.
+local known
 local function data_of(h)
-  local context = h:filterContext()
-  local id = context and context:get('id')
-  if not id then return nil end
-  if not known[id] then known[id] = context:get('data') end
-  return known[id]
+  known = known or h:filterContext():get('data')
+  return known
 end
 
 -- Header values are plain ASCII without spaces, whatever a name is made of.

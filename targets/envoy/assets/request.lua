@@ -1,11 +1,9 @@
 -- Steps 4 to 8 and 11: read the body once, find the model, hold access, name the counters, show the texts to the guards,
 -- edit the body by span, and choose the model's route (Envoy finds no route without x-forwarded-proto).
-local function kept(name)
-  return name:sub(1, 1) == ':' or name == 'content-type' or name == 'accept'
-    or name == 'traceparent' or name == 'tracestate' or name == 'idempotency-key' or name == 'x-aigw-door'
-    or name == 'x-request-id' or name == 'x-forwarded-proto' or name:sub(1, 7) == 'openai-'
-    or name:sub(1, 10) == 'anthropic-'
-end
+local KEPT = {[':method'] = true, [':path'] = true, [':authority'] = true, [':scheme'] = true, ['content-type'] = true,
+  ['content-length'] = true, accept = true, traceparent = true, tracestate = true, ['idempotency-key'] = true,
+  ['x-request-id'] = true, ['x-forwarded-proto'] = true}
+local function kept(name) return KEPT[name] or sub(name, 1, 7) == 'openai-' or sub(name, 1, 10) == 'anthropic-' end
 
 local function hit(who, caller)
   if not who then return false end
@@ -52,35 +50,46 @@ local function list_models(h, data, caller)
   h:respond({[':status'] = '200', ['content-type'] = 'application/json'}, encode({object = 'list', data = list}))
 end
 
--- caller.lua noted who calls; where nobody is asked, it is not there.
-local function caller_of(h)
-  local metadata = h:streamInfo():dynamicMetadata()
-  local groups, member = (metadata:get('aigw.caller') or {}).groups or {}, {}
+local NOBODY = {consumer = '', groups = {}, member = {}}
+
+-- Who calls: nobody is asked, or a filter before this one found it (apart.lua), or it is found here; nil once it is refused.
+local function caller_of(h, headers, who)
+  if not who then return NOBODY end
+  if not who.apart then return caller_by(h, headers, who) end
+  local metadata, member = h:streamInfo():dynamicMetadata(), {}
+  local groups = metadata:get('aigw.caller').groups or {}
   for _, name in ipairs(groups) do member[name] = true end
-  return {consumer = (metadata:get('aigw') or {}).consumer or '', groups = groups, member = member}
+  return {consumer = metadata:get('aigw').consumer, groups = groups, member = member}
 end
 
 local function plain_json(headers)
-  local coding, kind = headers:get('content-encoding'), (headers:get('content-type') or ''):lower()
-  return (not coding or coding == '' or coding:lower() == 'identity')
-    and (kind:find('^%s*application/json%s*$') or kind:find('^%s*application/json%s*;'))
+  local coding, kind = headers:get('content-encoding'), headers:get('content-type')
+  if coding and coding ~= '' and coding:lower() ~= 'identity' then return false end
+  if kind == 'application/json' then return true end
+  kind = (kind or ''):lower()
+  return kind:find('^%s*application/json%s*$') or kind:find('^%s*application/json%s*;')
 end
 
 local function run(h)
-  local data, headers, caller = data_of(h), h:headers(), caller_of(h)
+  local data, headers = data_of(h), h:headers()
+  local caller = caller_of(h, headers, data.who)
+  if not caller then return end
+  local metadata = h:streamInfo():dynamicMetadata()
+  metadata:set('aigw', 'consumer', caller.consumer)
   if headers:get(':method') == 'GET' then return list_models(h, data, caller) end
   if not plain_json(headers) then
     return invalid(h, '415', 'unsupported_media_type', 'The body must be plain application/json.')
   end
   local buffer = h:body()
   local text = buffer and buffer:getBytes(0, buffer:length()) or ''
-  headers = h:headers() -- what was fetched before a wait is dead after it
+  headers, metadata = h:headers(), h:streamInfo():dynamicMetadata() -- what was fetched before a wait is dead after it
   local ok, doc, spans, members = pcall(decode, text)
   if not ok then return invalid(h, '400', 'invalid_json', 'The body is not valid JSON.') end
   if not is_object(doc) or type(doc.model) ~= 'string' or doc.model == '' then
     return invalid(h, '400', 'invalid_request', 'The body must be an object whose model is a string.')
   end
-  local door = headers:get('x-aigw-door')
+  local path = match(headers:get(':path'), '^[^?]*')
+  local door = data.paths[path]
   if not well_formed(door, text, doc, spans, members) then
     return invalid(h, '400', 'invalid_request', 'A field of the body has a wrong type or value.')
   end
@@ -94,22 +103,21 @@ local function run(h)
   if not model.doors[door] then
     return invalid(h, '400', 'model_not_supported', 'The model cannot be called at this endpoint.')
   end
-  local named, held = name_counters(h, data, doc, #text, caller, name)
+  local named, held = name_counters(h, data, doc, door, #text, caller, name)
   keep_only(headers, kept)
   for header, key in pairs(named) do headers:replace(header, key) end
-  show_to_guards(h, data.guards, door, doc, caller.consumer, caller.member, name)
+  show_to_guards(metadata, data.guards, door, doc, caller.consumer, caller.member, name)
   local edits, asked = edits_of(door, text, doc, spans, members, data.decorators, caller.consumer, caller.member, name)
   local changed, place = edited(text, edits, members[doc].model)
-  if #edits > 0 then buffer:setBytes(changed) end
-  headers:replace('content-length', tostring(#changed))
-  local metadata = h:streamInfo():dynamicMetadata()
-  metadata:set('aigw', 'consumer', caller.consumer)
+  if #edits > 0 then headers:replace('content-length', tostring(buffer:setBytes(changed))) end
   metadata:set('aigw', 'model', name)
-  metadata:set('aigw.state', 'asked',
-    {model = doc.model, stream = doc.stream == true, usage = asked, held = held, door = door, told = told})
-  headers:replace(':path', match(headers:get(':path'), '^[^?]*'))
+  metadata:set('aigw.state', 'asked', {name = name, model = doc.model, stream = doc.stream == true, usage = asked,
+    held = held, door = door, told = told, named = data.shared and named or nil})
+  headers:replace(':path', path)
+  headers:replace('x-aigw-door', door)
   headers:replace('x-aigw-edit', place .. (doc.stream == true and door ~= 'embeddings' and door ~= 'count' and ',s' or ''))
   headers:replace('x-aigw-asked', header_safe(doc.model))
+  if door == 'count' then headers:replace('x-aigw-size', tostring(#text)) end
   headers:replace('x-aigw-route', model.route)
   h:clearRouteCache()
 end

@@ -131,8 +131,7 @@ local function applies(rule, consumer, member, model)
   return rule.name == consumer
 end
 
-local function show_to_guards(h, guards, door, doc, consumer, member, model)
-  local metadata = h:streamInfo():dynamicMetadata()
+local function show_to_guards(metadata, guards, door, doc, consumer, member, model)
   local turns, beside = {}, {}
   if #guards > 0 then turns, beside = texts_of(door, doc) end
   for _, guard in ipairs(guards) do

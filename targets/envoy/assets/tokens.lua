@@ -54,12 +54,16 @@ end
 -- Put the true figures (by input, output, total and cost) in the place of what was reserved: nil where the provider told
 -- none, all 0 where the call failed.
 local NONE = {input = 0, output = 0, total = 0, cost = 0}
-local function settle(held, usage)
+local function settle(_, held, usage)
   for _, w in ipairs(held or {}) do
     local found = used[w.counter]
     if usage and found and found.window == w.window then found.used = found.used - w.reserve + usage[w.what] end
   end
 end
+
+-- A worker's memory is not told of a client that leaves: what was reserved then stays until the window ends.
+local function hear() end
+local function so_far() end
 
 local function run_request(h)
   local state = h:streamInfo():dynamicMetadata():get('aigw.state')

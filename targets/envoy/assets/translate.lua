@@ -1,4 +1,4 @@
--- What translations from the client's dialect (OpenAI's) share: what cannot be carried is named, turns, and a stream's events.
+-- What all translations share: what cannot be carried is named, and a stream is read and written event by event.
 local dialect = {}
 
 local function given(value) return value ~= nil and value ~= NULL end
@@ -21,178 +21,82 @@ end
 
 local function plain(word) return type(word) == 'string' and match(word, '^[%w_.-]+$') or '?' end
 
--- What makes the other dialect's parts of a content: texted(text) and pictured(part) make one; nil is none.
-local function parts_by(texted, pictured)
-  return function(content, only_text)
-    local out = array({})
-    if type(content) == 'string' then
-      if content ~= '' then out[1] = texted(content) end
-      return out
-    end
-    if not given(content) then return out end
-    for _, part in ipairs(content) do
-      local kind = part.type
-      if kind == 'text' or kind == 'refusal' then
-        local text = text_of(part[kind], 'content part ' .. kind)
-        if text ~= '' then out[#out + 1] = texted(text) end
-      elseif kind == 'image_url' and not only_text then
-        out[#out + 1] = pictured(part)
-      else
-        cannot('content part ' .. plain(kind))
-      end
-    end
-    return out
-  end
-end
-
 local function fields(names)
   local set = {}
   for name in names:gmatch('%S+') do set[name] = true end
   return set
 end
 
--- Refuse the first field that is not carried; `idle` are those that mean nothing at these values, as JSON.
-local function carries(doc, carried, idle)
-  for field, value in pairs(doc) do
-    if not carried[field] and given(value) and encode(value) ~= idle[field] then cannot(plain(field)) end
+-- A field of a body as it is written, so that a number keeps its digits; nil where nothing stands there.
+local function written_by(text, doc, members)
+  return function(field)
+    local span = given(doc[field]) and members[doc][field]
+    return span and raw(sub(text, span[2], span[3])) or nil
   end
 end
 
--- What ends an answer: a text or a list of them; nil where there is none.
-local function stops_of(doc)
-  if not given(doc.stop) or doc.stop == '' then return nil end
-  must(type(doc.stop) == 'string' or is_array(doc.stop), 'stop')
-  local stops = type(doc.stop) == 'string' and array({doc.stop}) or doc.stop
-  return #stops > 0 and stops or nil
-end
-
--- The URL of an image; and its media type and data where they stand in it.
-local function image_of(part)
-  must(is_object(part.image_url), 'image_url')
-  local url = text_of(part.image_url.url, 'image_url.url')
-  local media, data = match(url, '^data:([%w/%-+._]+);base64,(.*)$')
-  return url, media, data
-end
-
--- Each tool as (function, its schema as JSON text or nil); nothing where there are none.
-local function tools_of(doc, text, spans)
-  local found = {}
-  if not given(doc.tools) then return found end
-  must(is_array(doc.tools), 'tools')
-  for _, tool in ipairs(doc.tools) do
-    if is_object(tool) and tool.type == 'function' then
-      local inner = tool['function']
-      must(is_object(inner), 'tools.function')
-      if given(inner.strict) and inner.strict ~= false then cannot('tools.function.strict') end
-      local span = is_object(inner.parameters) and next(inner.parameters) ~= nil and spans[inner.parameters]
-      found[#found + 1] = {name = text_of(inner.name, 'tools.function.name'),
-        description = given(inner.description) and inner.description ~= '' and inner.description or nil,
-        schema = span and raw(sub(text, span[1], span[2])) or nil}
-    else
-      cannot('tools of another type')
-    end
-  end
-  return found
-end
-
--- Which tool has to be called: one of the words `auto`, `none`, `required` and nil; or nil, and the name of a tool.
-local function choice_of(choice)
-  if is_object(choice) then
-    if choice.type ~= 'function' then return cannot('tool_choice.type ' .. plain(choice.type)) end
-    must(is_object(choice['function']), 'tool_choice.function')
-    return nil, text_of(choice['function'].name, 'tool_choice.function.name')
-  end
-  must(not given(choice) or choice == 'auto' or choice == 'none' or choice == 'required', 'tool_choice')
-  return given(choice) and choice or nil
-end
-
--- A call, its id, its function's name, and its arguments as JSON text of an object; nothing where it is no such call.
-local function called(call)
-  local inner = is_object(call) and call['function']
-  if not is_object(inner) then return cannot('tool_calls of another type') end
-  local arguments = given(inner.arguments) and inner.arguments ~= '' and inner.arguments or '{}'
-  local ok, doc = pcall(decode, arguments)
-  must(type(arguments) == 'string' and ok and is_object(doc), 'tool arguments that are no JSON object')
-  return call, text_of(call.id, 'tool_calls.id'), text_of(inner.name, 'tool_calls.function.name'), arguments
-end
-
-local function calls_of(message)
-  if given(message.function_call) then cannot('function_call') end
-  if not given(message.tool_calls) then return {} end
-  must(is_array(message.tool_calls), 'tool_calls')
-  return message.tool_calls
-end
-
--- The parts of the system prompt and the turns; neighbours of one role are one turn. `how` has speaker (the other side's
--- word for assistant), holds (where a turn has its parts), and the functions parts, result and call.
-local function conversation(list, how)
-  local system, out = array({}), array({})
-  local function push(role, parts)
-    local last = out[#out]
-    if last and last.role == role then
-      for _, part in ipairs(parts) do last[how.holds][#last[how.holds] + 1] = part end
-    elseif #parts > 0 then
-      out[#out + 1] = {role = role, [how.holds] = parts}
-    end
-  end
-  for _, message in ipairs(list) do
-    local role = message.role
-    if role == 'system' or role == 'developer' then
-      for _, part in ipairs(how.parts(message.content, true)) do system[#system + 1] = part end
-    elseif role == 'tool' then
-      push('user', array({how.result(message)}))
-    elseif role == 'assistant' then
-      local parts = how.parts(message.content, true)
-      for _, call in ipairs(calls_of(message)) do parts[#parts + 1] = how.call(called(call)) end
-      push(how.speaker, parts)
-    elseif role == 'user' then
-      push('user', how.parts(message.content))
-    else
-      cannot('role ' .. plain(role))
-    end
-  end
-  return system, out
-end
-
--- translated(text, embeds) -> the other dialect's body; or nil, the code of a refusal, and what is wrong.
+-- translated(text, data of the route) -> the other dialect's body; or nil, the code of a refusal, and what is wrong.
 local function request_by(translated)
-  return function(text, drop, embeds)
+  return function(text, drop, data)
     dropping = drop
-    local ok, result = pcall(translated, text, embeds)
+    local ok, result = pcall(translated, text, data)
     if ok then return result end
     if type(result) == 'table' and result.code then return nil, result.code, result.what end
     error(result, 0)
   end
 end
 
-local FAULT = encode({error = {message = 'The provider failed.', type = 'api_error', param = NULL, code = 'upstream_error'}})
+-- Why a stream cannot go on; the tier above tells it in the client's words.
+local function fault_event(fault)
+  local kind = type(fault) == 'table' and fault.kind
+  return 'data: ' .. encode({error = {message = 'The provider failed.', type = type(kind) == 'string' and kind or 'api_error',
+    param = NULL, code = 'upstream_error'}}) .. '\n\n'
+end
 
--- Pass a stream on, each event translated: chunks(state, doc, out, text, spans) appends texts; finish(state, out) is called
--- when the bytes end.
-local function stream_by(start, chunks, finish)
+-- One event: its data is an object, or the word [DONE] where a dialect has it. Whether nothing comes after it.
+local function event_by(how, state, json, out)
+  if json == '[DONE]' and how.done then
+    how.done(state, out)
+    return true
+  end
+  local doc, spans = decode(json)
+  if not is_object(doc) then error('an event is no object', 0) end
+  how.chunk(state, doc, out, json, spans)
+end
+
+-- Pass a stream on, each event translated. `how` has start() -> state, chunk(state, doc, out, text, spans), which appends texts,
+-- done(state, out) for [DONE], and finish(state, out) for when the bytes end.
+local function stream_by(how)
   return function(h)
-    local state, rest, last = start(), '', nil
-    for part in h:bodyChunks() do
-      local out, from = {}, 1
-      rest, last = rest .. part:getBytes(0, part:length()), part
-      while true do
+    local state, rest, last, over, written = how.start(), '', nil, false, ''
+    local function lines(out)
+      local from = 1
+      while not over do
         local stop = find(rest, '\n', from, true)
         if not stop then break end
-        local json = match(sub(rest, from, stop), '^data: ?({.*})%s*$')
+        local json = match(sub(rest, from, stop), '^data: ?(.-)%s*$')
         from = stop + 1
-        local ok, doc, spans = pcall(decode, json or '')
-        if json and ok and is_object(doc) and not state.broken and not pcall(chunks, state, doc, out, json, spans) then
-          state.broken = true
-          out[#out + 1] = 'data: ' .. FAULT .. '\n\n'
+        if json and json ~= '' then
+          local ok, ended = pcall(event_by, how, state, json, out)
+          if not ok then out[#out + 1] = fault_event(ended) end
+          over = not ok or ended
         end
       end
       rest = sub(rest, from)
-      state.written = concat(out)
-      part:setBytes(state.written)
     end
-    -- The last chunk is still at hand when its bytes were the end.
+    for part in h:bodyChunks() do
+      local out = {}
+      rest, last = rest .. part:getBytes(0, part:length()), part
+      lines(out)
+      written = concat(out)
+      part:setBytes(written)
+    end
+    if not last or over then return end
+    -- The last chunk is still at hand when its bytes were the end: what the last line lacks, and what is left to say.
     local out = {}
-    if last and finish and not state.broken then finish(state, out) end
-    if #out > 0 then last:setBytes(state.written .. concat(out)) end
+    rest = rest .. '\n'
+    lines(out)
+    if how.finish and not over then how.finish(state, out) end
+    if #out > 0 then last:setBytes(written .. concat(out)) end
   end
 end

@@ -22,10 +22,24 @@ local function figures(before, usage, price)
     found.written = usage.cache_creation_input_tokens and count(usage.cache_creation_input_tokens) or before.written
     found.input = usage.input_tokens and count(usage.input_tokens) + found.read + found.written or before.input
     found.output = usage.output_tokens and count(usage.output_tokens) or before.output
+    -- A provider of another dialect that told nothing: this one cannot leave its figures out.
+    if found.input + found.output == 0 then return nil end
   end
   found.total = usage.total_tokens and count(usage.total_tokens) or found.input + found.output
   found.cost = dollars(price, found.input, found.read, found.written, found.output)
   return found
+end
+
+-- Figures as a header between the tiers, and back.
+local function used_text(usage)
+  return concat({usage.input, usage.output, usage.read, usage.written, usage.total}, ' ')
+end
+
+local function used_of(text, price)
+  local input, output, read, written, total = match(text or '', '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+  if not input then return nil end
+  local cost = dollars(price, tonumber(input), tonumber(read), tonumber(written), tonumber(output))
+  return {input = tonumber(input), output = tonumber(output), total = tonumber(total), cost = cost}
 end
 
 local function note_usage(h, usage)

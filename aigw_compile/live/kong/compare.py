@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aigw_compile import plugins
-from aigw_compile.diagnostic import Diagnostic, Pointer, Severity
-from aigw_compile.diff import Change, Diff, Origins, differences, hides, short
+from aigw_compile.diagnostic import Diagnostic, Severity
+from aigw_compile.diff import Change, Diff, differences
 from aigw_compile.kongblocks.names import GATEWAY_TAG, TAG, gateway_tag
-from aigw_compile.live.normal import normal
-from aigw_compile.live.raw import KINDS, Entity, Ident, Kong
-from aigw_compile.live.secrets import FIELDS, Secret
-from aigw_compile.mask import HIDDEN, scrub
+from aigw_compile.live.kong.normal import normal
+from aigw_compile.live.kong.raw import KINDS, Entity, Ident, Kong
+from aigw_compile.live.kong.secrets import FIELDS
+from aigw_compile.live.secrets import Secret
+from aigw_compile.live.told import Drift, Found, change, printable
+from aigw_compile.mask import scrub
 from aigw_compile.target import Release, TargetFacts, manifest
 from aigw_compile.target import release as _release
 
 FILE = "kong.yml"
 IDENTITY: Mapping[str, Any] = {"targets": "description"}
 """For lists inside a plugin's configuration: the field that tells their items apart, where that is not `name`."""
-CLASSES = ("unclassified",)
-"""What a change means can be told of specs alone; until somebody has looked at it, it may be anything."""
-
-
-class Drift(NamedTuple):
-    diff: Diff
-    findings: tuple[Diagnostic, ...]
 
 
 class Pair(NamedTuple):
@@ -63,7 +57,7 @@ def compare(old: Kong, new: Kong, gateway: str, target: TargetFacts) -> Drift:
         notes += (
             f"{keys} keys and passwords of consumers, which a {FILE} does not hold, were compared by number alone",
         )
-    diff = Diff(gateway, False, tuple(changes), {}, (), len(pairs), tuple(dict.fromkeys(map(_printable, notes))))
+    diff = Diff(gateway, False, tuple(changes), {}, (), len(pairs), tuple(dict.fromkeys(map(printable, notes))))
     found = [*_versions(old, new, wanted, target.title)]
     found += _left_out(gateway, beyond)
     found += [d for side, chosen, _ in sides for d in _findings(side, chosen, gateway)]
@@ -74,7 +68,7 @@ def _versions(old: Kong, new: Kong, wanted: Release, title: str) -> Iterator[Dia
     for side in (old, new):
         if side.version and side.release != wanted:
             edition = f" {side.release.family}" if side.release else ""
-            message = f"{side.title} is Kong {_printable(side.version)[:40]}{edition}, and the profile is {title}"
+            message = f"{side.title} is Kong {printable(side.version)[:40]}{edition}, and the profile is {title}"
             yield Diagnostic("AIG7101", Severity.WARNING, message, hint="choose its profile: --target kong=PROFILE")
 
 
@@ -145,8 +139,6 @@ def _by_number(old: Entity, new: Entity) -> bool:
 
 # --- what differs
 
-Found = tuple[str, str, Any, Any, Pointer | None, Pointer | None]
-
 
 def _changes(
     pairs: Sequence[Pair], aligned: Mapping[Ident, Ident], old: Kong, new: Kong, release: Release, beyond: Counter[str]
@@ -167,12 +159,13 @@ def _changes(
                 if spec is not None and _beyond(new_one, each):
                     beyond[str(new_one.value.get("name"))] += 1
                 else:
-                    yield _change(each, spec, old, new)
+                    yield change(each, FILE, spec, old, new)
         elif (one := new_one or old_one) and one.home not in alone:  # else it comes, or goes, with what it belongs to
             op, side = ("added", new) if new_one else ("removed", old)
             more = f"with {inside[one.ident]} more inside" if inside[one.ident] else None
             spec = one.value if side.compiled else None
-            yield _change((op, one.label, more, more, () if old_one else None, () if new_one else None), spec, old, new)
+            found_one = (op, one.label, more, more, () if old_one else None, () if new_one else None)
+            yield change(found_one, FILE, spec, old, new)
 
 
 def _beyond(entity: Entity, found: Found) -> bool:
@@ -203,43 +196,6 @@ def _references(old: Entity, new: Entity, aligned: Mapping[Ident, Ident]) -> Ite
         if (aligned.get(was, was) if was else None) != now:
             op = "changed" if was and now else "removed" if was else "added"
             yield op, f"{new.label}.{field}", was[1] if was else None, now[1] if now else None, (field,), (field,)
-
-
-def _change(found: Found, spec: Any, old: Kong, new: Kong) -> Change:
-    """One difference; `spec` is the entity as it was compiled, whose origins tell the cause."""
-    op, place, before, after, at_old, at_new = found
-    sides = (at_new, at_old) if new.compiled else (at_old, at_new)
-    at = next((side for side in sides if side is not None), ())
-    origins = Origins(spec) if spec is not None else None
-    cause = next(iter(origins.of(at)), ()) if origins else ()
-    if any((old.veil, new.veil)):
-        place = old.veil.text(new.veil.text(place))
-        veil = (new if new.compiled else old).veil
-        told = [v if isinstance(v, (dict, list)) else short(v) for v in (before, after) if v is not None]
-        if origins and any(hides(v, origins, at, veil) for v in told):
-            before, after = (HIDDEN if value is not None else None for value in (before, after))
-    moved = op == "moved"
-    op = "changed" if moved else op
-    shown = [_printable(short(v)) if v is not None else None for v in (before, after)]
-    place = f"{FILE}: {_printable(place)}"
-    text = {
-        "added": f"added {shown[1] or ''}",
-        "removed": f"removed {shown[0] or ''}",
-        "changed": f"{'moved from ' if moved else ''}{shown[0]} {'to' if moved else '->'} {shown[1]}",
-    }[op].rstrip()
-    if isinstance(before, Secret) and isinstance(after, Secret):
-        text = "another (secret)"
-    entity = place[: place.rindex("]") + 1]
-    sentence = scrub(f"{place}: {text}")
-    return Change(op, entity, place, shown[0], shown[1], CLASSES, sentence, cause, old.compiled, (0, 0))
-
-
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def _printable(text: str) -> str:
-    """The same in one line, without what a terminal would obey."""
-    return _CONTROL.sub(lambda m: f"\\u{ord(m[0]):04x}" if m[0] != "\n" else "\\n", text)
 
 
 # --- what is beside
@@ -280,8 +236,8 @@ def _findings(side: Kong, chosen: Sequence[Entity], gateway: str) -> Iterator[Di
         verb = "acts" if len(hung) == 1 else "act"
         message = f"{gateway}: {len(hung)} {_plural(len(hung))} without our tags {verb} on what is ours: {listed}"
         hint = "no part of the diff: look at each, and tag or delete it"
-        yield Diagnostic("AIG7102", Severity.WARNING, scrub(_printable(message)), hint=hint)
+        yield Diagnostic("AIG7102", Severity.WARNING, scrub(printable(message)), hint=hint)
     names = {str(e.value.get("name")) for e in chosen if e.kind == "plugins"}
     for name in sorted(n for n in names if not plugins.known(n)):
         message = f"{gateway}: the plugin {name} is not in the tables: its texts are not shown, nor its defaults known"
-        yield Diagnostic("AIG7104", Severity.WARNING, scrub(_printable(message)))
+        yield Diagnostic("AIG7104", Severity.WARNING, scrub(printable(message)))

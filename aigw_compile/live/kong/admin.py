@@ -9,9 +9,10 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from aigw_compile.diagnostic import Diagnostic, Severity
 from aigw_compile.kongblocks.names import TAG
+from aigw_compile.live.address import address
 from aigw_compile.live.codes import LiveError
-from aigw_compile.live.raw import KINDS, NESTED, Item, Kong, resolved, without
-from aigw_compile.live.secrets import masked
+from aigw_compile.live.kong.raw import KINDS, NESTED, Item, Kong, resolved, without
+from aigw_compile.live.kong.secrets import masked
 from aigw_compile.target import Release
 
 PREFIX = "kong:"
@@ -44,11 +45,13 @@ ALWAYS = ("services", "routes", "plugins", "consumers")
 
 def running(side: str, environment: Mapping[str, str]) -> Kong:
     """Return what a running Kong holds. Raises LiveError."""
-    from aigw_compile.live.http import Client  # with ssl, for this side alone
+    from aigw_compile.live.http import Client, Door  # with ssl, for this side alone
 
-    base, tags, shown = _address(side)
+    example = "https://localhost:8444, or kong:https://kong.internal:8444/WORKSPACE"
+    base, query, shown = address(side, PREFIX, example, takes=["tags"], token=TOKEN)
     token = environment.get(TOKEN, "").strip()
-    kong = read(Client(token, environment.get(AUTHORITY, "")), base, tags, shown)
+    door = Door("Kong's Admin API", TOKEN, "Kong-Admin-Token", AUTHORITY)
+    kong = read(Client(door, environment), base, ",".join(query.get("tags", ())), shown)
     return kong._replace(findings=tuple(_findings(base, token, shown)))
 
 
@@ -83,29 +86,6 @@ def release(version: str, edition: Any) -> Release | None:
         return None
     enterprise = edition == "enterprise" or "enterprise" in version or len(numbers) > 3
     return Release("enterprise" if enterprise else "oss", (int(numbers[0]), int(numbers[1])))
-
-
-def _address(side: str) -> tuple[str, str, str]:
-    """The address without what follows `?`, the tags that are asked for, and how it is shown."""
-    hint = "such as kong:https://localhost:8444, or kong:https://kong.internal:8444/WORKSPACE"
-    try:
-        url = urlsplit(side.removeprefix(PREFIX))
-        port = f":{url.port}" if url.port else ""
-        host = url.hostname or ""
-    except ValueError:
-        raise LiveError("AIG7110", "kong:URL holds no address", hint) from None
-    if "@" in url.netloc:
-        raise LiveError("AIG7110", "an address with a name or password in it is not used", f"put a token into {TOKEN}")
-    if url.scheme not in ("http", "https") or not host or url.fragment:
-        raise LiveError("AIG7110", "kong:URL wants an address with http: or https:", hint)
-    asked = parse_qs(url.query)
-    if set(asked) - {"tags"}:
-        raise LiveError("AIG7110", "kong:URL takes nothing behind `?` but tags", "?tags=managed-by-aigw-compile")
-    if any(not text.isascii() or not text.isprintable() or {" ", "\\"} & {*text} for text in (host, url.path)):
-        raise LiveError("AIG7110", "kong:URL holds letters that no address has", hint)
-    host = f"[{host}]" if ":" in host else host
-    base = f"{url.scheme}://{host}{port}{url.path.rstrip('/')}"
-    return base, ",".join(asked.get("tags", ())), f"{PREFIX}{base}"
 
 
 def _information(client: Asks, base: str, shown: str) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any
 
 from aigw_compile.diagnostic import Json, Severity
 from aigw_compile.live.codes import LiveError
-from aigw_compile.live.raw import KINDS, NESTED, Item, Kong, flat, resolved, without
-from aigw_compile.live.secrets import Secret, masked
+from aigw_compile.live.kong.raw import KINDS, NESTED, Item, Kong, flat, resolved, without
+from aigw_compile.live.kong.secrets import masked
+from aigw_compile.live.secrets import unknown
 from aigw_compile.mask import NO_VEIL, Veil
 from aigw_compile.source import parse
 
@@ -176,7 +177,7 @@ def _with_asked(body: Any, secrets: Any) -> Any:
     files = secrets.get("files") if isinstance(secrets, dict) else None
     for file_ in files if isinstance(files, list) else ():
         for change in file_.get("set", ()):
-            body = _put(body, change["at"], _unknown(change["value"]))
+            body = _put(body, change["at"], unknown(change["value"]))
     return body
 
 
@@ -188,9 +189,3 @@ def _put(value: Any, path: list[Any], new: Any) -> Any:
     made = list(value) if isinstance(value, list) else without(value, ())
     made[step] = _put(made[step] if rest else None, rest, new)
     return made
-
-
-def _unknown(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Secret() if "$secret" in value else {k: _unknown(v) for k, v in value.items()}
-    return [_unknown(v) for v in value] if isinstance(value, list) else value
