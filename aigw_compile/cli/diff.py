@@ -120,6 +120,12 @@ def _run(
         if name not in new.gateways:
             click.echo(f"{name}: the whole gateway is gone [breaking]", err=format_ != "text")
             changed, failed = changed + 1, failed + ("breaking" in classes)
+    ours = [finding for found, _ in pages for finding in comparing.unexplained(found)]
+    for finding in ours:
+        click.echo(
+            scrub(f"{finding.severity.name.lower()} {finding.code} {finding.message} ({finding.hint})"), err=True
+        )
+    failed += bool(ours and classes)
     raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
 
 

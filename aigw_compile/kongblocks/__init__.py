@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from aigw_compile import ir
-from aigw_compile.document import Block
+from aigw_compile.document import Block, at
 from aigw_compile.kongblocks import (
     access,
     behind,
@@ -95,6 +95,12 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
         *answering(gateway, plan, edition, listed),
     )
     plugins = tuple(spread(gateway.name, [s.name for s in services], made, counting))
+    at_route, of_caller = {r.name: r.origin for r in listed}, {c.name: c.origin for c in gateway.consumers}
+    for one in plugins:
+        # Whether one can count over all models, every model decides.
+        over_all = ("spec", "models") if one.name in counting and not one.route else None
+        homes = (at_route.get(one.route), of_caller.get(one.consumer), over_all)
+        one.block["instance_name"] = at(one.block["instance_name"], one.block.origin, *(x for x in homes if x))
     used = [*secret_uses(plan.left(gateway))]
     variables = watch.environment(gateway, plan, edition)
     prefixes = doors.credential_prefixes(gateway)

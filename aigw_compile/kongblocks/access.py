@@ -53,7 +53,10 @@ def consumers(gateway: ir.Gateway, plan: Plan) -> list[Block]:
         groups = {group: origins.get(group, (*consumer.origin, "groups")) for group in consumer.groups}
         groups |= {groups_of[m.name]: m.access.origin for m in ruled if m.access and ir.may_call(m, consumer)}
         if groups and not gateway.behind:
-            block["acls"] = [Block(origin, {"group": group, "tags": [names.TAG]}) for group, origin in groups.items()]
+            block["acls"] = [
+                Block(origin, {"group": at(group, origin, (*consumer.origin, "groups")), "tags": [names.TAG]})
+                for group, origin in groups.items()
+            ]
         block["tags"] = [names.TAG]
         made.append(block)
     return made

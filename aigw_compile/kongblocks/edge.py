@@ -87,7 +87,8 @@ def addresses(gateway: ir.Gateway, plan: Plan, route: Route, restricted: Iterabl
         for name, values in (("allow", found.allow), ("deny", found.deny)):
             if values:
                 block[name] = at([*values], *found.origins)
-        return Block(block.origin, {**block, "status": 403})
+        block["status"] = 403
+        return block
 
     base = config(None)
     if base:

@@ -137,15 +137,17 @@ def plugin_name(plugin: Plugin) -> str:
 def _plugin(here: Scene, plugin: Plugin) -> Block:
     block = plugin.block
     tags = at(",".join(block["tags"]), *block.origins.get("tags", ()))
-    root = {"plugin": plugin.name, "instance_name": block["instance_name"], "config": block["config"]}
+    root = {"plugin": plugin.name, "instance_name": block.placed()["instance_name"], "config": block["config"]}
     notes = {"konghq.com/tags": tags}
     name = plugin_name(plugin)
     return here.object(block.origin, f"{KONG}/v1", "KongPlugin", name, None, root=root, annotations=notes)
 
 
-def _named(plugins: Iterable[Plugin]) -> dict[str, str]:
-    names = ",".join(map(plugin_name, plugins))
-    return {"konghq.com/plugins": names} if names else {}
+def _named(plugins: Iterable[Plugin]) -> dict[str, Any]:
+    mine = [*plugins]
+    names = ",".join(map(plugin_name, mine))
+    origins = (o for p in mine for o in p.block.origins["instance_name"])
+    return {"konghq.com/plugins": at(names, *origins)} if mine else {}
 
 
 def _egress(here: Scene, blocks: Blocks) -> Block:
@@ -212,7 +214,8 @@ def _consumer(
         group = f"{here.gateway.name}.{name}.group.{number}"
         credentials.append(group)
         labels = {**_SECRET, "konghq.com/credential": "acl"}
-        data = Block(acl.origin, {"group": base64.b64encode(str(acl["group"]).encode()).decode()})
+        text = base64.b64encode(str(acl["group"]).encode()).decode()
+        data = Block(acl.origin, {"group": at(text, *acl.origins["group"])})
         yield here.object(acl.origin, "v1", "Secret", group, None, root={"type": "Opaque", "data": data}, labels=labels)
     for key in keys:
         credentials += _keys(here, secrets, key)
@@ -221,6 +224,7 @@ def _consumer(
     root: dict[str, Any] = {"username": at(name, *consumer.origins.get("username", ()))}
     if credentials:
         origins = [*(k.ref.origin for k in keys), *(p.login.origin for p in passwords)]
+        origins += (acl.origin for acl in consumer.get("acls", ()))
         root["credentials"] = at([*dict.fromkeys(credentials)], *origins)
     yield here.object(
         consumer.origin, f"{KONG}/v1", "KongConsumer", here.name(name), None, root=root, annotations=notes
