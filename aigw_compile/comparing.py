@@ -14,6 +14,7 @@ from aigw_compile.diagnostic import Diagnostic, Json, Pointer, Severity, Span, d
 from aigw_compile.diff import CLASSES, Change, Diff, Side, diff
 from aigw_compile.document import Document, lines_of, source_map, text_of
 from aigw_compile.project import Accept, Project, TargetChoice
+from aigw_compile.render.changed_sarif import Spans
 from aigw_compile.render.changes import Places, as_data, markdown
 from aigw_compile.source import LARGEST, Source, parse
 from aigw_compile.target import TARGETS, TargetFacts, facts
@@ -206,7 +207,7 @@ class Drifting(NamedTuple):
     """The diff of a gateway where a side is what runs, and what is to say of it."""
 
     diff: Diff
-    places: Places
+    spans: Spans
     findings: tuple[Diagnostic, ...]
 
 
@@ -244,7 +245,7 @@ def drifts(old: Sides | live.Running, new: Sides | live.Running, choice: TargetC
             before, after = (_as_running(side, name, target) for side in (old, new))
             drift = live.compare(before, after, name, target)
             sources = [side.sources.get(name) if isinstance(side, Sides) else None for side in (new, old)]
-            yield Drifting(drift.diff, places(*sources, whole=False), drift.findings)
+            yield Drifting(drift.diff, spans(*sources, whole=False), drift.findings)
     except live.LiveError as wrong:
         raise SideError(str(wrong)) from None
 
@@ -272,19 +273,27 @@ def _as_running(side: Sides | live.Running, name: str, target: TargetFacts) -> l
 # --- diffs
 
 
-def places(new: Source | None, old: Source | None, *, whole: bool = True) -> Places:
+def spans(new: Source | None, old: Source | None, *, whole: bool = True) -> Spans:
     """Return what says where a change was made: in the new spec, or in the old one for what is gone.
 
     Without `whole` nothing is said of what no place of a spec is known for.
     """
 
-    def of(change: Change) -> str:
+    def of(change: Change) -> Span | None:
         source = old if change.old else new
-        if source is None or not (whole or change.at):
-            return ""
-        return written(source.span(change.at))
+        return None if source is None or not (whole or change.at) else source.span(change.at)
 
     return of
+
+
+def places(of: Spans) -> Places:
+    """Return what says in words where a change was made."""
+
+    def told(change: Change) -> str:
+        span = of(change)
+        return written(span) if span else ""
+
+    return told
 
 
 def written(span: Span) -> str:
@@ -315,14 +324,14 @@ def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against:
     if against is not None:
         old = against.gateways.get(one.name)
         found = diff(old, new, {name: built.target}, accepted)
-        return Built(found, places(one.source, against.sources.get(one.name)))
+        return Built(found, places(spans(one.source, against.sources.get(one.name))))
     reasons = [
         Accept(x.feature.code, x.place, x.accepted, x.security, name, "", "", ("accepted", i))
         for i, x in enumerate(built.plan.losses)
         if x.accepted
     ]
     old = on_disk(there, built, reasons)
-    return Built(diff(old, new, {name: built.target}, accepted), places(one.source, None))
+    return Built(diff(old, new, {name: built.target}, accepted), places(spans(one.source, None)))
 
 
 def findings(built: Built) -> Iterator[Diagnostic]:

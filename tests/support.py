@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -56,6 +57,16 @@ def telling_choices(*targets: str) -> Iterator[TargetChoice]:
 
 def label(choice: TargetChoice) -> str:
     return "-".join([choice.name, choice.profile, *choice.options.values()]).strip("-")
+
+
+def whole_window(seconds: int, needed: float) -> None:
+    """See to it that so much is left of a UTC window: where less is left, wait for the next one to begin."""
+    left = seconds - time.time() % seconds
+    if left < needed:
+        time.sleep(left)
+
+
+DAY = 86400
 
 
 class Built(NamedTuple):

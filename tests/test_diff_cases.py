@@ -101,7 +101,7 @@ def test_what_only_the_compiler_writes_otherwise_is_told_beside_what_a_spec_chan
     """Also where the spec only changed an order, which means nothing."""
     old = side(BASE)
     stood = {"proxy": {name: {"version": 0} for name in old.documents["proxy"] if name != "secrets.json"}}
-    edit = [case.values[0] for case in CASES if case.values[0].get("changes")][0]
+    edit = next(case.values[0] for case in CASES if case.values[0].get("changes"))
     for new in (old, side(sides(edit)[1])):
         before = old._replace(stood=stood) if new is old else side(sides(edit)[0])._replace(stood=stood)
         found = diff(before, new, {name: facts(name) for name in TARGETS})

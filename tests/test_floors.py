@@ -14,7 +14,7 @@ PACKAGE = ROOT / "aigw_compile"
 
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"proxy"}),
-    frozenset({"diagnostic", "data", "prices", "providers"}),
+    frozenset({"diagnostic", "data", "prices", "providers", "comments"}),
     frozenset({"schema", "units"}),
     frozenset({"mask"}),
     frozenset({"ir", "source", "document"}),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
@@ -16,12 +17,13 @@ import click
 import pytest
 import yaml
 
-from aigw_compile.cli import COMMANDS
+from aigw_compile.cli import COMMANDS, reports
 from aigw_compile.cli.group import cli
 from aigw_compile.language.providers import Provider
 from aigw_compile.providers import PROVIDERS
 from aigw_compile.render import FORMATS
 from aigw_compile.rules import RULES
+from tests.test_comments import Host, serving
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -41,7 +43,9 @@ def scripts(name: str) -> Iterator[str]:
         yield from (hook["entry"] for hook in read(name))
     else:
         jobs = [job for job in read(name).values() if isinstance(job, dict)]
-        yield from (line for job in jobs for part in ("before_script", "script") for line in job.get(part, ()))
+        yield from (
+            line for job in jobs for part in ("before_script", "script", "after_script") for line in job.get(part, ())
+        )
 
 
 def calls(name: str) -> Iterator[list[str]]:
@@ -76,7 +80,7 @@ def test_every_flag_exists(name: str) -> None:
                 if isinstance(kind, click.Choice):
                     assert value in kind.choices, f"{words[0]} {flag} {value}"
                 if flag == "--report":
-                    assert value.partition("=")[0] in FORMATS
+                    assert value.partition("=")[0] in (reports.FORMATS if words[0] == "diff" else FORMATS)
 
 
 def test_options_that_the_action_collects_exist() -> None:
@@ -85,7 +89,7 @@ def test_options_that_the_action_collects_exist() -> None:
     found = 0
     for script in scripts("action.yml"):
         name = re.search(r"aigw-compile (\w+)", script)
-        for flag in re.findall(r"options\+=\((--[\w-]+)", script):
+        for flag in re.findall(r"options\+?=\((--[\w-]+)", script):
             assert name
             command = cli.get_command(context, name[1])
             assert command
@@ -100,19 +104,32 @@ def step(name: str) -> dict[str, Any]:
     return found
 
 
-def run_step(name: str, folder: Path, **values: str) -> subprocess.CompletedProcess[str]:
-    """Run a step of the action as a runner would: bash -eo pipefail, with the step's variables."""
+def program(folder: Path) -> Path:
+    """Put `aigw-compile` into a folder, and return that."""
     programs = folder / "bin"
     programs.mkdir(exist_ok=True)
-    program = programs / "aigw-compile"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aigw_compile "$@"\n')
-    program.chmod(0o755)
+    found = programs / "aigw-compile"
+    found.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m aigw_compile "$@"\n')
+    found.chmod(0o755)
+    return programs
+
+
+def run_step(
+    name: str, folder: Path, around: Mapping[str, str] | None = None, **values: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a step of the action as a runner would: bash -eo pipefail, with the step's variables."""
+    programs = program(folder)
     assert set(values) <= {*step(name)["env"], "GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT", "RUNNER_TEMP"}
     blank = dict.fromkeys(step(name)["env"], "")
     path = {"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "HOME": str(folder)}
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step(name)["run"]]
     return subprocess.run(
-        command, cwd=folder, env={**path, **blank, **values}, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env={**path, **(around or {}), **blank, **values},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -158,20 +175,116 @@ def git(folder: Path, *arguments: str) -> str:
     ).stdout.strip()
 
 
+def repository(folder: Path) -> str:
+    """A repository whose last commit has a gateway, which was changed since; return that commit."""
+    git(folder, "init", "-q")
+    (folder / "gateway.yaml").write_text(GOOD)
+    (folder / "aigw-compile.yaml").write_text("targets: {proxy: {}}\n")
+    git(folder, "add", "gateway.yaml", "aigw-compile.yaml")
+    git(folder, "commit", "-qm", "first")
+    (folder / "gateway.yaml").write_text(GOOD.replace("headers: [x-api-key]", "headers: [authorization]"))
+    return git(folder, "rev-parse", "HEAD")
+
+
+def approve(folder: Path, commit: str) -> None:
+    """Let everything pass that the diff tells."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "aigw_compile", "diff", "--format", "json", f"git:{commit}", "."]
+    told = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True).stdout
+    entry = "  - {{fingerprint: {}, gateway: minimal, until: '2999-01-01', reason: a test}}\n"
+    entries = "".join(entry.format(change["fingerprint"]) for change in json.loads(told)["changes"])
+    (folder / "aigw-approvals.yaml").write_text(f"approvals:\n{entries}")
+
+
 def test_the_diff_step(tmp_path: Path) -> None:
-    git(tmp_path, "init", "-q")
-    (tmp_path / "gateway.yaml").write_text(GOOD)
-    (tmp_path / "aigw-compile.yaml").write_text("targets: {proxy: {}}\n")
-    git(tmp_path, "add", "gateway.yaml", "aigw-compile.yaml")
-    git(tmp_path, "commit", "-qm", "first")
-    (tmp_path / "gateway.yaml").write_text(GOOD.replace("headers: [x-api-key]", "headers: [authorization]"))
+    commit = repository(tmp_path)
     runner = {key: str(tmp_path / key.lower()) for key in ("GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT")}
-    values = {"SPECS": ".", "BASE": git(tmp_path, "rev-parse", "HEAD"), "RUNNER_TEMP": str(tmp_path), **runner}
+    values = {"SPECS": ".", "BASE": commit, "RUNNER_TEMP": str(tmp_path), "SARIF": "diff.sarif", **runner}
     ended = run_step("Diff", tmp_path, **values)
     assert ended.returncode == 0, ended.stderr
     assert "authorization" in Path(runner["GITHUB_STEP_SUMMARY"]).read_text()
-    assert Path(runner["GITHUB_OUTPUT"]).read_text() == f"file={tmp_path}/aigw-diff.md\n"
+    outputs = dict(line.split("=", 1) for line in Path(runner["GITHUB_OUTPUT"]).read_text().splitlines())
+    assert outputs == {
+        "file": f"{tmp_path}/aigw-diff.md",
+        "page": f"{tmp_path}/aigw-diff.html",
+        "changed": "true",
+    }
+    assert "authorization" in Path(outputs["file"]).read_text()
+    assert Path(outputs["page"]).read_text().startswith("<!doctype html>")
+    assert json.loads((tmp_path / "diff.sarif").read_text())["runs"][0]["results"]
+    assert set(outputs) == {
+        re.findall(r"outputs\.(\w+)", o["value"])[0] for o in read("action.yml")["outputs"].values()
+    }
     assert run_step("Diff", tmp_path, **values, FAIL_ON="breaking").returncode == 1
+    approve(tmp_path, commit)
+    assert run_step("Diff", tmp_path, **values, FAIL_ON="breaking").returncode == 0
+    (tmp_path / "gateway.yaml").write_text(GOOD)
+    assert run_step("Diff", tmp_path, **values).returncode == 0
+    assert Path(runner["GITHUB_OUTPUT"]).read_text().endswith("changed=false\n")
+    (tmp_path / "gateway.yaml").write_text(BAD)
+    assert run_step("Diff", tmp_path, **values).returncode == 3
+
+
+def test_the_comment_step(tmp_path: Path) -> None:
+    """Written, written anew, and only told where it cannot be."""
+    (tmp_path / "diff.md").write_text("### minimal: 1 change\n")
+    values = {"DIFF": "diff.md", "CHANGED": "true", "NAME": "aigw-diff", "GITHUB_TOKEN": "t"}
+    with serving(Host("github")) as host:
+        host.token = "t"
+        around = {**host.environment(), "no_proxy": "127.0.0.1"}
+        assert run_step("Comment", tmp_path, **{**values, "CHANGED": "false"}, around=around).returncode == 0
+        assert host.held == []
+        for text in ("1 change", "2 changes"):
+            (tmp_path / "diff.md").write_text(f"### minimal: {text}\n")
+            ended = run_step("Comment", tmp_path, **values, around=around)
+            assert (ended.returncode, "::warning" in ended.stdout) == (0, False), ended.stderr
+            assert [h["body"].splitlines()[-1] for h in host.held] == [f"### minimal: {text}"]
+        host.token = "another"
+        ended = run_step("Comment", tmp_path, **values, around=around)
+        assert (ended.returncode, "::warning::" in ended.stdout) == (0, True)
+        assert "pull-requests: write" in ended.stderr
+
+
+def test_every_step_that_writes_a_comment_or_a_page_asks_for_it() -> None:
+    assert "inputs.comment == 'true'" in step("Comment")["if"]
+    kept = step("Keep the page")
+    assert "inputs.page == 'true'" in kept["if"]
+    assert kept["with"]["path"] == "${{ steps.diff.outputs.page }}"
+    assert all(s["if"].startswith("always()") for s in (step("Diff"), step("Comment"), kept))
+
+
+def test_the_job_of_a_merge_request(tmp_path: Path) -> None:
+    """The template's own lines, as GitLab's runner would run them: each in one shell, `after_script` in another."""
+    template = read("examples/gitlab-ci.yml")
+    commit = repository(tmp_path)
+    program(tmp_path)
+    job = template["aigw-diff"]
+    own = {k: str(v) for k, v in template["variables"].items()} | {"CI_MERGE_REQUEST_DIFF_BASE_SHA": commit}
+    around = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "no_proxy": "127.0.0.1"}
+
+    def ran(lines: list[str], **more: str) -> subprocess.CompletedProcess[str]:
+        command = ["bash", "-eo", "pipefail", "-c", "\n".join(lines)]
+        env = {**around, **own, "HOME": str(tmp_path), **more}
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+
+    ended = ran(job["script"])
+    assert ended.returncode == 1, ended.stderr
+    assert "security-relaxing" in own["FAIL_ON"]
+    for path in job["artifacts"]["paths"]:
+        assert (tmp_path / path).stat().st_size > 100
+    assert ran(job["script"], FAIL_ON="").returncode == 0
+    with serving(Host("gitlab")) as host:
+        assert ran(job["after_script"]).returncode == 0
+        for _ in range(2):
+            ended = ran(job["after_script"], **host.environment())
+            assert ended.returncode == 0, ended.stderr
+        (note,) = host.held
+        assert "authorization" in note["body"]
+    approve(tmp_path, commit)
+    assert ran(job["script"]).returncode == 0
+    lint = template["aigw-lint"]
+    assert ran(lint["script"]).returncode == 0
+    assert (tmp_path / lint["artifacts"]["paths"][0]).exists()
 
 
 def test_no_input_is_pasted_into_a_script() -> None:

@@ -9,6 +9,7 @@ COMMANDS: Mapping[str, str] = {
     "build": "Compile specs for their targets.",
     "diff": "Say what a change means.",
     "approve": "Let a change pass until a day.",
+    "comment": "Write a diff as the one comment of a pull request.",
     "explain": "Explain a code, a place in a spec, or a line of an output.",
     "targets": "Show what each target can do.",
     "pin": "Write the digests of parts into the specs that refer to them.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,13 @@ from typing import Any
 import click
 
 from aigw_compile import comparing, compiler, live
-from aigw_compile.approvals import Approvals, approvals
-from aigw_compile.cli import common
-from aigw_compile.diff import Diff, normalised
+from aigw_compile.approvals import approvals
+from aigw_compile.cli import common, reports
+from aigw_compile.diff import Diff, Side, normalised
 from aigw_compile.diff import diff as compare
 from aigw_compile.mask import scrub
 from aigw_compile.project import TargetChoice
 from aigw_compile.render import normalised as rendered
-from aigw_compile.render.changes import FORMATS, Places, page, texts
 
 
 @click.command()
@@ -25,10 +24,11 @@ from aigw_compile.render.changes import FORMATS, Places, page, texts
 @click.argument("head", required=False)
 @common.target_option
 @common.frozen_option
-@click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("--format", "format_", type=click.Choice(list(reports.FORMATS)), default="text", show_default=True)
 @click.option("--exit-code", is_flag=True, help="End with 2 if anything changed.")
 @click.option("--fail-on", metavar="CLASSES", help="End with 1 if a change has one of these classes (a,b,...).")
 @click.option("--show-normalised", is_flag=True, help="Also list what is written differently and means the same.")
+@reports.option
 @common.today_option
 def command(**asked: Any) -> None:
     """Say what changes between BASE and HEAD: in meaning, and in each target's outputs. Nothing is written.
@@ -49,7 +49,7 @@ def command(**asked: Any) -> None:
     Compared is what is a gateway's own. Such a change has no class, so any class of --fail-on fails for it.
     """
     try:
-        _run(**asked)
+        _run(files=asked.pop("reports"), **asked)
     except comparing.SideError as wrong:
         raise click.UsageError(str(wrong)) from None
 
@@ -63,8 +63,11 @@ def _run(
     exit_code: bool,
     fail_on: str | None,
     show_normalised: bool,
+    files: Sequence[reports.Report],
     today: date,
 ) -> None:
+    if show_normalised and format_ == "sarif":
+        raise click.UsageError("--show-normalised goes with the formats text, markdown, json and html")
     failing = comparing.classes_of(fail_on)
     running = {side: comparing.live_of(side) for side in (base, head) if side}
     paths = [Path(x) for x in (head, base) if x and not running[x] and not x.startswith("git:") and Path(x).exists()]
@@ -90,66 +93,50 @@ def _run(
     classes = failing or project.diff_fail_on
     code = common.show(approved.findings, opened.shown_from, "text", ()) if approved.findings else 0
     old = running[base] or comparing.side_of(base, project, wanted)
+    pages: list[reports.Page] = []
+    said = [finding for side in lives for finding in side.findings]
+    gone: list[str] = []
     if isinstance(old, live.Running) or isinstance(new, live.Running):
-        changed, failed = _shown(comparing.drifts(old, new, wanted[0]), lives, format_, approved, classes)
-        raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
-    changed = failed = 0
-    pages: list[tuple[Diff, Places]] = []
-    for name in new.gateways:
-        found = compare(old.gateways.get(name), new.gateways[name], new.facts)
-        pages.append((found, comparing.places(new.sources.get(name), old.sources.get(name))))
-        changed += not found.empty
-        failed += len(common.failing(found, approved, classes))
-    if format_ == "text":
-        head, reports = texts(pages, colour=common.coloured())
-        click.echo(head, nl=False)
-    elif format_ == "html":
-        reports = [page(pages), *("" for _ in pages[1:])]
+        for drift in comparing.drifts(old, new, wanted[0]):
+            pages.append(reports.Page(drift.diff, drift.spans))
+            said += drift.findings
+        sides: list[Pair] = [(None, None)] * len(pages)
     else:
-        reports = [FORMATS[format_](*one) for one in pages]
-    for (found, _), report in zip(pages, reports, strict=True):
-        before, side = old.gateways.get(found.gateway), new.gateways[found.gateway]
-        if show_normalised and before and report:
-            same = (*normalised(before.data, side.data, found.changes, (before.veil, side.veil)),)
-            report = rendered.into(report, same, format_)
-        click.echo(report, nl=False)
-        for target in sorted({*side.documents} ^ {*(before.documents if before else ())}):
-            if before and format_ == "text":
-                click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")
-    for name in old.gateways:
-        if name not in new.gateways:
-            click.echo(f"{name}: the whole gateway is gone [breaking]", err=format_ != "text")
-            changed, failed = changed + 1, failed + ("breaking" in classes)
-    ours = [finding for found, _ in pages for finding in comparing.unexplained(found)]
-    for finding in ours:
-        click.echo(
-            scrub(f"{finding.severity.name.lower()} {finding.code} {finding.message} ({finding.hint})"), err=True
-        )
+        for name in new.gateways:
+            found = compare(old.gateways.get(name), new.gateways[name], new.facts)
+            pages.append(reports.Page(found, comparing.spans(new.sources.get(name), old.sources.get(name))))
+        sides = [(old.gateways.get(name), side) for name, side in new.gateways.items()]
+        gone = [name for name in old.gateways if name not in new.gateways]
+    failed = sum(len(common.failing(one.diff, approved, classes)) for one in pages)
+    failed += len(gone) * ("breaking" in classes)
+    ours = [finding for one in pages for finding in comparing.unexplained(one.diff)]
     failed += bool(ours and classes)
-    raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
-
-
-def _shown(
-    drifts: Iterable[comparing.Drifting],
-    running: Sequence[live.Running],
-    format_: str,
-    approved: Approvals,
-    classes: Sequence[str],
-) -> tuple[int, int]:
-    """Print what differs from what runs, and what is to say of it; return how many changes there are, and how many fail."""
-    changed = failed = 0
-    said = [finding for side in running for finding in side.findings]
-    pages: list[tuple[Diff, Places]] = []
-    for one in drifts:
-        pages.append((one.diff, one.places))
-        if format_ != "html":
-            click.echo(FORMATS[format_](one.diff, one.places), nl=False)
-        said += one.findings
-        changed += len(one.diff.changes)
-        failed += len(common.failing(one.diff, approved, classes))
-    if format_ == "html":
-        click.echo(page(pages), nl=False)
+    said += ours
+    changed = sum(not one.diff.empty for one in pages) + len(gone)
+    head, texts = reports.texts(format_, pages, approved, colour=common.coloured())
+    click.echo(head, nl=False)
+    for one, text, pair in zip(pages, texts, sides, strict=True):
+        _show(one.diff, text, pair, format_, show_normalised)
+    for name in gone:
+        click.echo(f"{name}: the whole gateway is gone [breaking]", err=format_ != "text")
     for finding in dict.fromkeys(said):
         hint = f" ({finding.hint})" if finding.hint else ""
         click.echo(scrub(f"{finding.severity.name.lower()} {finding.code} {finding.message}{hint}"), err=True)
-    return changed, failed
+    reports.write(files, pages, approved)
+    raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
+
+
+Pair = tuple[Side | None, Side | None]
+"""Two specs; neither where a side is what runs."""
+
+
+def _show(diff: Diff, text: str, sides: Pair, format_: str, show_normalised: bool) -> None:
+    """Print what is told of one gateway."""
+    before, side = sides
+    if show_normalised and before and side and text:
+        same = (*normalised(before.data, side.data, diff.changes, (before.veil, side.veil)),)
+        text = rendered.into(text, same, format_)
+    click.echo(text, nl=False)
+    for target in sorted({*side.documents} ^ {*before.documents}) if before and side else ():
+        if format_ == "text":
+            click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")

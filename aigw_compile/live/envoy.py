@@ -21,6 +21,7 @@ PREFIX = "envoy:"
 BOOTSTRAP = "envoy.yaml"
 LISTS = {"listeners": "lds.yaml", "clusters": "cds.yaml"}
 """What stands in static_resources, or in a file of its own."""
+FILES = (BOOTSTRAP, *LISTS.values(), "secrets.json")
 RUNTIME = ("user_agent_name", "user_agent_version", "user_agent_build_version", "extensions")
 """What Envoy itself writes into `node` (1.40, source/common/local_info)."""
 REDACTED = frozenset({"[redacted]", "W3JlZGFjdGVkXQ=="})
@@ -33,6 +34,7 @@ PLAIN: Mapping[tuple[str, str], Any] = {
     ("", "lb_policy"): "ROUND_ROBIN",
     ("load_assignment", "endpoints"): [],
     ("typed_config", "merge_slashes"): False,
+    ("typed_config", "failure_mode_deny"): False,
     ("sourced_metadata", "metadata_source"): "DYNAMIC",
     ("default_value", "numerator"): 0,
     ("client_sampling", "value"): 0,
@@ -72,7 +74,9 @@ def read(dump: Any, shown: str) -> Held:
 def documents(title: str, held: Mapping[str, Json], veil: Veil = NO_VEIL) -> Held:
     """Return what compiled outputs hold. Raises LiveError for outputs that no compiler wrote."""
     try:
-        return Held(title, dict(_compiled(held)), title, veil=veil, compiled=True)
+        beside = ", ".join(name for name in held if name not in FILES)
+        notes = (f"{beside}: no Envoy holds it, so it was not compared",) if beside else ()
+        return Held(title, dict(_compiled(held)), title, notes=notes, veil=veil, compiled=True)
     except (KeyError, TypeError, AttributeError, ValueError):
         raise LiveError("AIG7114", f"{title}: this is no bootstrap that was compiled", "build it again") from None
 

@@ -22,7 +22,8 @@ from aigw_compile.emitters.envoy.observe import admin_port
 from aigw_compile.local import LOOPBACK, Ports, curl, locally, ports_of
 from aigw_compile.proxy.config import Config
 from aigw_compile.proxy.held import StartError, mock_key, mock_password
-from aigw_compile.proxy.server import Ready, bound, made_up
+from aigw_compile.proxy.server import NO_TRACES, Ready, bound, made_up
+from aigw_compile.proxy.stores import tell
 
 STARTS, ENDS = 30, 10
 """Seconds that Envoy may take to be ready, and to end when it is told to."""
@@ -47,6 +48,8 @@ async def _run(gateway: ir.Gateway, build: Build, config: Config, binary: Path, 
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with contextlib.AsyncExitStack() as stack:
         made = await made_up(stack, config)
+        if gateway.observability.otlp:
+            tell(NO_TRACES)
         ports = ports_of(gateway) if port is None else _free(gateway, port)
         here = locally(gateway, made.bases, made.issuers, ports)
         admin = admin_port(here)

@@ -128,7 +128,7 @@ def tokens_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
     """A limit of more than `most` tokens."""
     for limit in _limits(gateway):
         if limit.tokens is not None and limit.tokens > most:
-            others = limit.requests is not None or limit.cost is not None
+            others = limit.cost is not None or (limit.requests is not None and limit.requests <= most)
             yield (*limit.origin, "tokens") if others else limit.origin
 
 

@@ -244,8 +244,8 @@ class Request:
         except Exception as bug:
             self._confess(bug)
             last = INTERNAL
+        await self._settle()  # before the end, so that whoever has seen it finds what was held given back
         if last is None:
-            await self._settle()  # before the end, so that whoever has seen it finds what was held given back
             await self._end()
             return
         self.code = last.code

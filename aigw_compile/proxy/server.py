@@ -13,7 +13,9 @@ from random import Random
 from typing import Any, NamedTuple
 
 import aiohttp
+import httptools
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from aigw_compile.proxy import stores
 from aigw_compile.proxy.app import Gateway, application, operations
@@ -30,6 +32,8 @@ from aigw_compile.proxy.upstream import Upstream
 
 GRACE = 10
 """Seconds in which requests under way may end when the proxy is told to stop."""
+
+NO_TRACES = "tracing: with mock providers no trace is sent, since nothing leaves this machine"
 
 Ready = Callable[[dict[str, Any]], None]
 
@@ -76,7 +80,9 @@ async def _serve(
         metrics = Metrics()
         who = callers(config, held, session, metrics, time.time, made.issuers)
         entra = None if mock else entra_of(config, held, session, metrics, time.time)
-        spans = Spans(config, session) if config.otlp else None
+        spans = Spans(config, session) if config.otlp and not mock else None
+        if config.otlp and mock:
+            stores.tell(NO_TRACES)
         upstream = Upstream(session, held.providers, made.bases, entra)
         shared = {} if mock else stores.opened(config.stores, held.stores)
         for unused in (s.name for s in config.stores.values() if mock and s.redis):
@@ -185,6 +191,39 @@ def url_of(sock: socket.socket, tls: ssl.SSLContext | None = None) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
+_OFFER = (b"upgrade", b"connection", b"http2-settings")
+"""Headers of an offer to go on in another protocol."""
+
+
+class _Protocol(HttpToolsProtocol):
+    """HTTP/1.1 that believes no trailer, and answers a request whatever protocol it offers to go on in (RFC 9110, 7.8)."""
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            # The parser stops behind the headers of such a request. Another one goes on, which was never told of the offer.
+            method, self.parser = self.parser.get_method(), httptools.HttpRequestParser(self)
+            if method == b"CONNECT":
+                self.send_400_response("Invalid HTTP request received.")
+                return
+            kept = [b"%s: %s" % (name, value) for name, value in self.headers if name not in _OFFER]
+            head = b"\r\n".join([b"%s %s HTTP/1.1" % (method, self.url), *kept, b"", b""])
+            self.data_received(head + data[offer.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def on_headers_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+            self.headers: list[tuple[bytes, bytes]] = []  # trailers go here, not to those that the application sees
+
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+
 class _Server(uvicorn.Server):
     """A server without signal handlers of its own: several run in one process, and one place stops them."""
 
@@ -201,7 +240,7 @@ async def running(app: Any, sock: socket.socket, tls: ssl.SSLContext | None = No
         log_level="critical",
         access_log=False,
         lifespan="off",
-        http="httptools",
+        http=_Protocol,
         ws="none",
         proxy_headers=False,
         server_header=False,

@@ -283,8 +283,9 @@ def _context(traceparent: str) -> tuple[str, str, bool | None]:
 
 def _span(r: Record, trace: str, parent: str) -> dict[str, Any]:
     """A span by OpenTelemetry's semantic conventions for generative AI (names of semconv 1.37)."""
+    operation = "embeddings" if r.path.endswith("/embeddings") else "chat"
     attributes: dict[str, Any] = {
-        "gen_ai.operation.name": "chat" if r.model else "",
+        "gen_ai.operation.name": operation if r.model else "",
         "gen_ai.provider.name": r.provider_type,
         "gen_ai.request.model": r.asked,
         "gen_ai.usage.input_tokens": r.tokens.prompt,
@@ -305,7 +306,7 @@ def _span(r: Record, trace: str, parent: str) -> dict[str, Any]:
     span = {
         "traceId": trace,
         "spanId": os.urandom(8).hex(),
-        "name": f"chat {r.model}" if r.model else r.method,
+        "name": f"{operation} {r.model}" if r.model else r.method,
         "kind": 2,
         "startTimeUnixNano": str(start),
         "endTimeUnixNano": str(start + int(r.duration * 1e9)),

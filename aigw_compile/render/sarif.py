@@ -30,20 +30,23 @@ def render(diagnostics: Sequence[Diagnostic], codes: Mapping[str, tuple[object, 
             rules[d.code] = _rule(d, codes or {})
     numbers = {code: index for index, code in enumerate(rules)}
     seen: dict[str, int] = {}
+    return log(list(rules.values()), [_result(d, numbers[d.code], seen) for d in found])
+
+
+def log(rules: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> str:
+    """Return a log with one run."""
     run = {
-        "tool": {
-            "driver": {"name": "aigw-compile", "semanticVersion": __version__, "rules": list(rules.values())},
-        },
+        "tool": {"driver": {"name": "aigw-compile", "semanticVersion": __version__, "rules": rules}},
         "columnKind": "unicodeCodePoints",
         "originalUriBaseIds": {"PROJECT": {"description": {"text": "The root folder of the project."}}},
-        "results": [_result(d, numbers[d.code], seen) for d in found],
+        "results": results,
     }
-    log = {
+    whole = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
         "runs": [run],
     }
-    return scrub(dumps(log, indent=2)) + "\n"
+    return scrub(dumps(whole, indent=2)) + "\n"
 
 
 def _rule(d: Diagnostic, codes: Mapping[str, tuple[object, str, str]]) -> Mapping[str, Any]:
@@ -64,7 +67,7 @@ def _result(d: Diagnostic, number: int, seen: dict[str, int]) -> Mapping[str, An
     }
     location: dict[str, Any] = {}
     if d.span:
-        location["physicalLocation"] = _physical(d.span)
+        location["physicalLocation"] = physical(d.span)
     if d.place:
         location["logicalLocations"] = [{"fullyQualifiedName": d.place}]
     if location:
@@ -82,12 +85,13 @@ def _result(d: Diagnostic, number: int, seen: dict[str, int]) -> Mapping[str, An
 def _related(d: Diagnostic) -> list[Mapping[str, Any]]:
     places = [(r.span, r.message) for r in ways(d) if r.span]
     return [
-        {"id": number, "physicalLocation": _physical(span), "message": {"text": message}}
+        {"id": number, "physicalLocation": physical(span), "message": {"text": message}}
         for number, (span, message) in enumerate(places)
     ]
 
 
-def _physical(span: Span) -> Mapping[str, Any]:
+def physical(span: Span) -> Mapping[str, Any]:
+    """Return a place in text as SARIF has it."""
     return {
         "artifactLocation": {
             "uri": quote(span.file, safe="/-._~!$&'()*+,;=@", errors="replace"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -18,27 +18,30 @@ from aigw_compile import compiler, secretfiles
 from aigw_compile.document import text_of
 from aigw_compile.project import TargetChoice
 from aigw_compile.source import parse
+from aigw_compile.target import TargetFacts, facts
 from tests.conformance.table import Ask
+from tests.conformance.wire import Reply, exchange, exchange_2
+from tests.proxy.certificates import Authority, Pair
 from tests.support import ROOT, build_all_accepted
 from tests.targets import envoy_runner as runner
 from tests.targets.mock_upstream import Provider, Seen, providers
 from tests.targets.tokens import Issuer
 
 HERE = Path(__file__).parent
-OPTIONS = {"envoy": {"tokenLimits": "local"}, "proxy": {}}
+OPTIONS: Mapping[str, Mapping[str, str]] = {"envoy": {"tokenLimits": "local"}, "proxy": {}}
 """Every engine, and the options that it is built with."""
-PROVIDERS = ("openai", "azure", "claude", "local", "gemini")
-CREDENTIALS = {"openai": "sk-of-openai", "azure": "key-of-azure", "claude": "sk-of-claude", "gemini": "key-of-gemini"}
-PASSWORD = "p:ä ss"
-
-
-class Reply(NamedTuple):
-    """What a client got. A connection that broke off is told by `broken`, with what had come by then."""
-
-    status: int
-    headers: Mapping[str, str]
-    raw: bytes
-    broken: bool = False
+PLAIN = ("openai", "azure", "claude", "local", "gemini")
+PROVIDERS = (*PLAIN, "inside")
+"""The scripted ones; `inside` speaks https, and only to those who show a certificate."""
+CREDENTIALS = {
+    "openai": "sk-of-openai",
+    "azure": "key-of-azure",
+    "claude": "sk-of-claude",
+    "gemini": "key-of-gemini",
+}
+PASSWORD, SECOND = "p:ä ss", "another"
+HTTP2 = ("envoy",)
+"""Engines that speak HTTP/2 to clients."""
 
 
 class Told(NamedTuple):
@@ -56,69 +59,27 @@ class Engine(NamedTuple):
     operations: int
     providers: Mapping[str, Provider]
     issuer: Issuer
+    facts: TargetFacts
+    trusting: Mapping[str, ssl.SSLContext]
+    """What a client shows -> how it connects to a listener with TLS."""
 
     def tell(self, ask: Ask, script: Mapping[str, list[dict[str, Any]]]) -> Told:
         """Send a request while the providers follow a script."""
         for name in PROVIDERS:
             self.providers[name].plan(*script.get(name, ()))
-        reply = _exchange(self.ports[ask.listener], ask.bytes(self.issuer))
+        reply = self._exchange(ask)
         arrived = [(name, seen) for name in PROVIDERS for seen in self.providers[name].seen]
         return Told(reply, tuple(sorted(arrived, key=lambda one: one[1].at)))
 
-
-def _exchange(port: int, data: bytes) -> Reply:
-    """Send bytes as they are and read the reply: http.client reads no reply that breaks off, and hides what it holds."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
-        with contextlib.suppress(OSError):  # who is refused early may find the door shut before everything is said
-            wire.sendall(data)
-        parts, broken = [], False
-        try:
-            while not _complete(b"".join(parts)) and (part := wire.recv(65536)):
-                parts.append(part)
-        except OSError:
-            broken = True
-    return _reply(b"".join(parts), broken)
-
-
-def _complete(raw: bytes) -> bool:
-    """Whether a whole reply is there, so that nobody has to wait for the connection to end."""
-    head, found, body = raw.partition(b"\r\n\r\n")
-    if not found:
-        return False
-    headers = _headers(head)
-    if head.split(b" ", 2)[1:2] == [b"204"]:
-        return True
-    if "transfer-encoding" in headers:
-        return body.endswith(b"0\r\n\r\n")
-    return "content-length" in headers and len(body) >= int(headers["content-length"])
-
-
-def _headers(head: bytes) -> dict[str, str]:
-    lines = head.decode("latin-1").split("\r\n")[1:]
-    return {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-
-
-def _reply(raw: bytes, broken: bool) -> Reply:
-    head, _, body = raw.partition(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 "):
-        return Reply(0, {}, raw, True)
-    status, headers = int(head.split(b" ", 2)[1]), _headers(head)
-    if "transfer-encoding" in headers:
-        body, broken = _unchunked(body)
-    else:
-        broken = broken or len(body) < int(headers.get("content-length", 0))
-    return Reply(status, headers, body, broken)
-
-
-def _unchunked(body: bytes) -> tuple[bytes, bool]:
-    out = b""
-    while True:
-        size, found, rest = body.partition(b"\r\n")
-        if not found:
-            return out, True
-        if int(size, 16) == 0:
-            return out, False
-        out, body = out + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+    def _exchange(self, ask: Ask) -> Reply:
+        port, secure = self.ports[ask.listener], self.trusting[ask.shows] if ask.listener == "secure" else None
+        if ask.http2 and self.name in HTTP2:
+            if secure:
+                secure.set_alpn_protocols(["h2"])
+            return exchange_2(port, *ask.streams(self.issuer), secure)
+        if secure:
+            secure.set_alpn_protocols(["http/1.1"])
+        return exchange(port, ask.bytes(self.issuer), secure)
 
 
 def gateway(urls: Mapping[str, str], ports: list[int]) -> dict[str, Any]:
@@ -131,39 +92,86 @@ def gateway(urls: Mapping[str, str], ports: list[int]) -> dict[str, Any]:
     for place, field in [(p, "baseUrl") for p in spec["providers"]] + [(j, "jwksUri") for j in spec["auth"]["jwt"]]:
         host = place[field].split("/")[2]
         if host.endswith(".test"):
-            place[field] = place[field].replace(f"http://{host}", urls[host.removesuffix(".test")])
+            scheme = place[field].partition(":")[0]
+            place[field] = place[field].replace(f"{scheme}://{host}", urls[host.removesuffix(".test")])
     for model in spec["models"]:
         model["health"] = {"failures": 10_000}
     return dict(whole)
 
 
-def _environ(spec: Mapping[str, Any]) -> dict[str, str]:
+class _Papers(NamedTuple):
+    """Who is who, by certificates."""
+
+    authority: Authority
+    server: Pair
+    """The engine's own."""
+    client: Pair
+    provider: Pair
+
+
+def _papers() -> _Papers:
+    authority = Authority("one that is trusted")
+    server, client, provider = (authority.pair(name) for name in ("127.0.0.1", "client", "llm.internal"))
+    return _Papers(authority, server, client, provider)
+
+
+def _environ(spec: Mapping[str, Any], papers: _Papers) -> dict[str, str]:
     """A value for every environment variable that the gateway reads."""
     keys = {f"KEY_{c['name'].upper().replace('-', '_')}": f"key-{c['name']}" for c in spec["spec"]["consumers"]}
-    return {**keys, **{k.upper(): v for k, v in CREDENTIALS.items()}, "PASSWORD": PASSWORD}
+    pems = {"CA": papers.authority.pem}
+    for name, pair in (("SERVER", papers.server), ("CLIENT", papers.client)):
+        pems |= {f"{name}_CERTIFICATE": pair.certificate, f"{name}_KEY": pair.key}
+    return {
+        **keys,
+        **{k.upper(): v for k, v in CREDENTIALS.items()},
+        "PASSWORD": PASSWORD,
+        "SECOND_PASSWORD": SECOND,
+        **pems,
+    }
+
+
+def _trusting(folder: Path, papers: _Papers) -> dict[str, ssl.SSLContext]:
+    shown = {"client": papers.client, "stranger": Authority("another one").pair("client"), "none": None}
+    found = {}
+    for name, pair in shown.items():
+        context = found[name] = ssl.create_default_context(cafile=str(folder / "ca.pem"))
+        if pair:
+            place = _written(folder / name, pair)
+            context.load_cert_chain(place / "cert.pem", place / "key.pem")
+    return found
+
+
+def _written(folder: Path, pair: Pair) -> Path:
+    folder.mkdir()
+    (folder / "cert.pem").write_text(pair.certificate)
+    (folder / "key.pem").write_text(pair.key)
+    return folder
 
 
 @contextlib.contextmanager
-def engine(name: str, folder: Path) -> Iterator[Engine]:
-    """Build the gateway for an engine and run it, before providers of its own."""
-    issuer = Issuer("one")
-    with providers(len(PROVIDERS) + 1) as made:
-        by_name = dict(zip((*PROVIDERS, "keys"), made, strict=True))
+def engine(name: str, folder: Path, options: Mapping[str, str] | None = None) -> Iterator[Engine]:
+    """Build the gateway for an engine, with other options than its own if asked to, and run it before its own providers."""
+    issuer, papers, chosen = Issuer("one"), _papers(), options or OPTIONS[name]
+    pki = folder / "pki"
+    pki.mkdir(parents=True)
+    (pki / "ca.pem").write_text(papers.authority.pem)
+    secure = providers(1, _written(pki / "inside", papers.provider), pki / "ca.pem")
+    with providers(len(PLAIN) + 1) as made, secure as (inside,):
+        by_name = {**dict(zip((*PLAIN, "keys"), made, strict=True)), "inside": inside}
         by_name["keys"].always = {"body": issuer.jwks()}
-        ports = runner.free_ports(4)
-        spec = gateway({n: p.url.removesuffix("/v1") for n, p in by_name.items()}, ports)
+        spec = gateway({n: p.url.removesuffix("/v1") for n, p in by_name.items()}, runner.free_ports(5))
         checked = compiler.check_text(json.dumps(spec))
-        built = build_all_accepted(checked, TargetChoice(name, "", OPTIONS[name]))
+        built = build_all_accepted(checked, TargetChoice(name, "", chosen))
         assert built.documents, built.diagnostics
-        folder.mkdir(parents=True)
         for document in built.documents:
             path = folder / document.filename
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text_of(document), "utf-8")
-        environ = _environ(spec)
-        with _RUN[name](folder, ports[-1], environ):
+        operations = spec["spec"]["observability"]["operations"]["port"]
+        with _RUN[name](folder, operations, _environ(spec, papers)):
             listeners = {x["name"]: x["port"] for x in spec["spec"]["listeners"]}
-            yield Engine(name, listeners, ports[-1], by_name, issuer)
+            known = facts(name, "", chosen)
+            yield Engine(name, listeners, operations, by_name, issuer, known, _trusting(pki, papers))
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from aigw_compile.source import parse
 from tests.targets.tokens import Issuer
 
 HERE = Path(__file__).parent
-BASE = {"public": "", "inside": "/llm", "web": ""}
+BASE = {"public": "", "inside": "/llm", "web": "", "secure": ""}
 """Listener -> what its paths begin with."""
 DOORS = {
     "chat": ("POST", "/v1/chat/completions"),
@@ -55,6 +55,12 @@ class Ask(NamedTuple):
     chunked: bool = False
     wire: str = ""
     """The whole request as it goes over the wire."""
+    http2: bool = False
+    """Over HTTP/2 to those who speak it, which is Envoy."""
+    trailers: Mapping[str, str] = {}
+    """After the body, of a request in chunks or over HTTP/2."""
+    shows: str = "client"
+    """The certificate that a listener with TLS is shown: that of a client, of a stranger, or none."""
 
     @property
     def at(self) -> str:
@@ -82,26 +88,37 @@ class Ask(NamedTuple):
         raw = self.text.encode() if self.text is not None else json.dumps(self.data, ensure_ascii=False).encode()
         return raw.replace(PAD, b"x" * (self.size - len(raw) + len(PAD))) if self.size else raw
 
-    def bytes(self, issuer: Issuer) -> bytes:
-        """The request as bytes."""
-        if self.wire:
-            return self.wire.replace("\n", "\r\n").encode("latin-1")
+    def parts(self, issuer: Issuer) -> tuple[str, list[tuple[str, str]], bytes]:
+        """The method, headers and body of the request."""
         method = self.method or DOORS[self.door][0]
         body = b"" if method in ("GET", "OPTIONS") else self.content()
         headers: dict[str, Any] = {"host": "gateway.test", "content-type": "application/json"}
         headers |= {"authorization": _credential(self.caller, issuer)}
         headers |= {"transfer-encoding": "chunked"} if self.chunked else {"content-length": str(len(body))}
         headers |= self.headers
-        headers = {
-            k: v.replace("@TOKEN@", issuer.token(**TOKEN)) if isinstance(v, str) else v for k, v in headers.items()
-        }
-        lines = [f"{method} {self.at} HTTP/1.1"]
-        for name, value in headers.items():
-            lines += [f"{name}: {one}" for one in (value if isinstance(value, list) else [value]) if one is not None]
+        every = [(k, one) for k, v in headers.items() for one in (v if isinstance(v, list) else [v]) if one is not None]
+        return method, [(k, str(v).replace("@TOKEN@", issuer.token(**TOKEN))) for k, v in every], body
+
+    def bytes(self, issuer: Issuer) -> bytes:
+        """The request as bytes of HTTP/1.1."""
+        if self.wire:
+            return self.wire.replace("\n", "\r\n").encode("latin-1")
+        method, headers, body = self.parts(issuer)
+        lines = [f"{method} {self.at} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
         if self.chunked:
             half = len(body) // 2
-            body = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in (body[:half], body[half:])) + b"0\r\n\r\n"
+            last = "".join(f"{name}: {value}\r\n" for name, value in self.trailers.items()).encode()
+            pieces = b"".join(b"%x\r\n%s\r\n" % (len(p), p) for p in (body[:half], body[half:]))
+            body = pieces + b"0\r\n" + last + b"\r\n"
         return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def streams(self, issuer: Issuer) -> tuple[list[tuple[str, str]], bytes, list[tuple[str, str]]]:
+        """Headers, body and trailers of the request in HTTP/2."""
+        method, headers, body = self.parts(issuer)
+        (host,) = (value for name, value in headers if name == "host")
+        pseudo = [(":method", method), (":scheme", "http"), (":authority", host), (":path", self.at)]
+        kept = [(k.lower(), v) for k, v in headers if k not in ("host", "transfer-encoding")]
+        return [*pseudo, *kept], body, [*self.trailers.items()]
 
 
 def _credential(caller: Any, issuer: Issuer) -> str | None:
@@ -140,9 +157,22 @@ _ASK = {"as": "caller", "with": "more"}
 _STEP = {"ask", "providers", "answer", "sent", "excused", "instead"}
 
 
-def cases() -> list[Case]:
-    """Every row of every file, in order."""
-    return [_case(path.stem, row) for path in sorted((HERE / "cases").glob("*.yaml")) for row in _rows(path)]
+def cases(only: str = "*") -> list[Case]:
+    """Every row of every file, or of one, in order."""
+    return [_case(path.stem, row) for path in sorted((HERE / "cases").glob(f"{only}.yaml")) for row in _rows(path)]
+
+
+def every_name() -> list[str]:
+    """The models of gateway.yaml, each with its aliases, as GET /v1/models lists them to whom nothing is closed."""
+    models = parse((HERE / "gateway.yaml").read_bytes(), "gateway.yaml")[0][0].data["spec"]["models"]
+    return [name for model in models for name in (model["name"], *model.get("aliases", ()))]
+
+
+def _listed(answer: Any) -> Any:
+    """`models: {but: names}` as the list that it means."""
+    if isinstance(answer, dict) and isinstance(answer.get("models"), dict):
+        return {**answer, "models": [name for name in every_name() if name not in answer["models"]["but"]]}
+    return answer
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -167,9 +197,10 @@ def _step(name: str, step: dict[str, Any]) -> Step:
     assert not step.keys() - _STEP, f"{name}: {step.keys() - _STEP}"
     ask = Ask(**{_ASK.get(k, k): v for k, v in step.get("ask", {}).items()})
     script = {p: [_said(s) for s in steps] for p, steps in step.get("providers", {}).items()}
-    excused, instead = step.get("excused", {}), step.get("instead", {})
+    excused = step.get("excused", {})
+    instead = {k: {**v, "answer": _listed(v["answer"])} for k, v in step.get("instead", {}).items()}
     assert excused.keys() == instead.keys(), f"{name}: `excused` says why, `instead` what is done"
-    return Step(ask, script, step["answer"], step.get("sent"), excused, instead)
+    return Step(ask, script, _listed(step["answer"]), step.get("sent"), excused, instead)
 
 
 def _said(step: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support import EXAMPLES, ROOT
+from tests.support import EXAMPLES, ROOT, whole_window
 
 DESK = "platform-and-teams/teams/support"
 SERVED = {
@@ -208,6 +208,7 @@ def test_what_the_saas_product_promises() -> None:
         streamed = proxy.ask("POST", CHAT, "tenant-b", chat("small", "What is a gateway?", stream=True))
         assert streamed.headers["x-aigw-cache"] == "hit"
         assert streamed.text.endswith("data: [DONE]\n\n")
+        whole_window(60, 5)
         codes = [proxy.ask("POST", CHAT, "tenant-a", chat("small")).status for _ in range(12)]
         assert codes == [200] * 10 + [429] * 2
 

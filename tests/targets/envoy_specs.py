@@ -136,7 +136,7 @@ def _specs() -> dict[str, dict[str, Any]]:
 
 
 SPECS = _specs()
-OPTIONS = ({"tokenLimits": "refuse"}, {"tokenLimits": "local"})
+OPTIONS = ({"tokenLimits": "refuse"}, {"tokenLimits": "local"}, {"tokenLimits": "rls"})
 CASES = [pytest.param(name, o, id=f"{name}-{o['tokenLimits']}") for name in SPECS for o in OPTIONS]
 
 

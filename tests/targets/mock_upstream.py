@@ -47,6 +47,8 @@ class Provider:
         self.then: list[dict[str, Any]] = []
         self.always: dict[str, Any] = {}
         self.url = ""
+        self.named: set[str | None] = set()
+        """The names by which it was called in TLS (SNI)."""
 
     def plan(self, *steps: dict[str, Any], always: dict[str, Any] | None = None) -> None:
         self.seen, self.then, self.always = [], list(steps), always or {}
@@ -123,20 +125,23 @@ def _whole(path: str, body: dict[str, Any]) -> dict[str, Any]:
             "usage": {"prompt_tokens": 9, "total_tokens": 9},
         }
     if path.endswith(":generateContent"):
-        return _gemini(*WORDS, finish="STOP")
+        return _gemini(*WORDS, finish="STOP", tools=bool(body.get("tools")))
+    if path.endswith(":batchEmbedContents"):
+        return {"embeddings": [{"values": [0.25, -1.5e-7]} for _ in body["requests"]]}
     return _anthropic(body) if "/messages" in path else _openai(body)
 
 
-def _gemini(*words: str, finish: str | None = None) -> dict[str, Any]:
+def _gemini(*words: str, finish: str | None = None, tools: bool = False) -> dict[str, Any]:
     counted = {"promptTokenCount": 13, "candidatesTokenCount": 4, "thoughtsTokenCount": 2, "cachedContentTokenCount": 3}
-    content = {"role": "model", "parts": [{"text": word} for word in words]}
+    call: dict[str, Any] = {"functionCall": {"name": "weather", "args": {"city": "Paris"}}}
+    content = {"role": "model", "parts": [*({"text": word} for word in words), *([call] if tools else [])]}
     head = {"responseId": "r", "modelVersion": "gemini", "usageMetadata": counted}
     return {**head, "candidates": [{"index": 0, "content": content, **({"finishReason": finish} if finish else {})}]}
 
 
-def _gemini_events(_: dict[str, Any]) -> Iterator[str]:
+def _gemini_events(body: dict[str, Any]) -> Iterator[str]:
     yield from (_data(_gemini(word)) for word in WORDS[:-1])
-    yield _data(_gemini(WORDS[-1], finish="STOP"))
+    yield _data(_gemini(WORDS[-1], finish="STOP", tools=bool(body.get("tools"))))
 
 
 def _openai(body: dict[str, Any]) -> dict[str, Any]:
@@ -235,6 +240,8 @@ def providers(
             context.load_verify_locations(clients)
             context.verify_mode = ssl.CERT_REQUIRED
     made = tuple(Provider() for _ in range(count))
+    if context:
+        context.sni_callback = lambda _, name, __: made[0].named.add(name)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

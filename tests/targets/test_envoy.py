@@ -50,6 +50,22 @@ def test_same_bytes_and_no_secret(name: str, options: dict[str, str]) -> None:
     assert "placeholder" not in first[0] + first[1]
 
 
+def test_only_providers_that_are_called_have_secrets() -> None:
+    """Neither one that no model names nor one whose targets weigh nothing: `aigw-compile secrets` would fetch their keys."""
+    spec = smallest()
+    keys = {"auth": {"apiKey": {"env": "K"}}, "headers": {"x-more": {"env": "H"}}, "tls": {"ca": {"env": "C"}}}
+    for name in ("called", "unused", "weightless"):
+        spec["spec"]["providers"].append({"name": name, "type": "openai", **keys})
+    spec["spec"]["models"][0]["targets"] = [
+        {"provider": "called", "model": "x"},
+        {"provider": "weightless", "model": "x", "weight": 0},
+    ]
+    _, documents = runner.build(spec)
+    secrets = next(d for d in documents if d.filename == "secrets.json").body
+    assert {name.split(".")[1] for name in secrets["secrets"]} == {"called"}
+    assert {Path(file["path"]).name.split(".")[0] for file in secrets["files"]} == {"called"}
+
+
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_every_leaf_has_a_place_in_the_output(name: str, options: dict[str, str]) -> None:
     decided, documents = runner.build(SPECS[name], options)

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.proxy.certificates import Authority
+from tests.support import DAY, whole_window
 from tests.targets import envoy_runner as runner
 from tests.targets.envoy_runner import Answer, chat, events, request
 from tests.targets.mock_upstream import Provider, providers
 
 LONG = "week"
-"""A window that hardly ever ends while a test runs."""
+"""A window that ends at midnight, which no test is begun before."""
 
 
 PRICE = {"input": 4, "output": 8}
@@ -115,6 +116,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 @pytest.fixture
 def gateway(served: Gateway) -> Gateway:
+    whole_window(DAY, 60)
     served.provider.plan()
     return served
 

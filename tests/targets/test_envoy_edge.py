@@ -250,6 +250,7 @@ def test_tls_of_a_provider(edge: Edge) -> None:
     assert outcome(edge.ask(chat("inside"), key="key-app")) == 200
     assert outcome(edge.ask(chat("wrong-name"), key="key-app")) == (502, "api_error", "upstream_error")
     assert len(edge.seen["inside"].seen) == 1
+    assert edge.seen["inside"].named == {"llm.internal", "localhost"}
 
 
 def test_embeddings(edge: Edge) -> None:

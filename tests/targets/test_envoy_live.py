@@ -22,13 +22,14 @@ from tests.targets import envoy_runner as runner
 from tests.targets.envoy_specs import SPECS
 
 CASES = [
-    *(pytest.param(name, "single", id=f"{name}-single") for name in ("zero", "rich", "edge", "minimal", "saas")),
-    *(pytest.param(name, "files", id=f"{name}-files") for name in ("open", "support-desk")),
+    *(pytest.param(name, "single", "local", id=f"{name}-single") for name in ("zero", "rich", "edge", "minimal")),
+    *(pytest.param(name, "files", "local", id=f"{name}-files") for name in ("open", "support-desk")),
+    *(pytest.param(name, "files", "rls", id=f"{name}-rls") for name in ("rich", "saas")),
 ]
 ENVOY = facts("envoy")
 
 
-def built(name: str, layout: str) -> tuple[Document, ...]:
+def built(name: str, layout: str, limits: str = "local") -> tuple[Document, ...]:
     """What is compiled, on ports that are free now."""
     spec = copy.deepcopy(SPECS[name])
     listeners, metrics = spec["spec"]["listeners"], spec["spec"].get("observability", {}).get("metrics", {})
@@ -38,7 +39,7 @@ def built(name: str, layout: str) -> tuple[Document, ...]:
     if metrics:
         metrics["prometheus"]["port"] = ports[-2]
     spec["spec"].setdefault("observability", {})["operations"] = {"port": ports[-1]}
-    return runner.build(spec, {"layout": layout, "tokenLimits": "local"})[1]
+    return runner.build(spec, {"layout": layout, "tokenLimits": limits})[1]
 
 
 def admin_of(documents: tuple[Document, ...]) -> int:
@@ -46,10 +47,12 @@ def admin_of(documents: tuple[Document, ...]) -> int:
     return int(body["admin"]["address"]["socket_address"]["port_value"])
 
 
-def ran(name: str, layout: str, folder: Path, read: Callable[[str], Any]) -> tuple[Any, tuple[Document, ...]]:
+def ran(
+    name: str, layout: str, folder: Path, read: Callable[[str], Any], limits: str = "local"
+) -> tuple[Any, tuple[Document, ...]]:
     """Run the real Envoy on what was built, and return what is read at its address. A port may be taken meanwhile: then again."""
     for attempt in range(5):
-        documents = built(name, layout)
+        documents = built(name, layout, limits)
         runner.write(folder / str(attempt), documents)
         try:
             with runner.running(folder / str(attempt), admin_of(documents)):
@@ -71,9 +74,9 @@ def said(drift: Drift) -> list[str]:
 # --- the real one
 
 
-@pytest.mark.parametrize(("name", "layout"), CASES)
-def test_an_envoy_that_runs_what_was_built(name: str, layout: str, tmp_path: Path) -> None:
-    there, documents = ran(name, layout, tmp_path, lambda url: live.running(f"envoy:{url}", {}))
+@pytest.mark.parametrize(("name", "layout", "limits"), CASES)
+def test_an_envoy_that_runs_what_was_built(name: str, layout: str, limits: str, tmp_path: Path) -> None:
+    there, documents = ran(name, layout, tmp_path, lambda url: live.running(f"envoy:{url}", {}), limits)
     assert isinstance(there, live.Running)
     spec = live.documents("envoy", name, {d.filename: d.body for d in documents})
     for sides in ((there, spec), (spec, there), (there, there)):
@@ -82,6 +85,7 @@ def test_an_envoy_that_runs_what_was_built(name: str, layout: str, tmp_path: Pat
         assert drift.findings == ()
         assert drift.diff.compared == len(spec.side.parts) > 5
     assert there.findings == ()
+    assert ("ratelimit/config.yaml: no Envoy holds it" in str(spec.side.notes)) == (limits == "rls")
     assert there.side.version == "1.40"
     assert [*there.gateways] == [*live.WAYS["envoy"].gateways(there.side)]
 

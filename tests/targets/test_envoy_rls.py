@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from aigw_compile import live
+from aigw_compile.diff import diff
+from aigw_compile.diff.types import Side
+from aigw_compile.document import Document, text_of
+from aigw_compile.target import facts
+from aigw_compile.verify import verify, verify_native
+from aigw_compile.write import previous
+from aigw_compile.write import write as put
 from tests.proxy.harness import until
 from tests.targets import envoy_runner as runner
 from tests.targets.envoy_runner import Answer, chat, events, request
@@ -30,6 +39,7 @@ OWN: dict[str, list[dict[str, Any]]] = {
     "streaming": [TOKENS],
     "leaving": [TOKENS, {"name": "money", "per": LONG, "cost": 1}],
     "hasty": [TOKENS],
+    "growing": [TOKENS],
     "told-nothing": [TOKENS],
     "guarded": [TOKENS],
     "in": [{"name": "t", "per": LONG, "tokens": 100, "count": "input"}],
@@ -100,8 +110,11 @@ class Gateway(NamedTuple):
     urls: tuple[str, str]
     provider: Provider
     service: Service
-    spec: dict[str, Any]
     folder: Path
+    spec: dict[str, Any]
+    options: dict[str, str]
+    documents: tuple[Document, ...]
+    admin: int
 
     def ask(self, key: str, body: dict[str, Any], *more: tuple[str, str], listener: int = 0) -> Answer:
         headers = [("x-api-key", f"key-{key}"), ("content-type", "application/json"), *more]
@@ -118,17 +131,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     with providers(1) as (provider,):
         ports = runner.free_ports(4)
         body = spec([*ports[:2], ports[-1]], provider.url)
-        write(folder, body, ports[2])
+        options = {"tokenLimits": "rls", "rateLimitService": f"http://127.0.0.1:{ports[2]}", "layout": "files"}
+        documents = runner.build(body, options)[1]
+        runner.write(folder, documents, {f"consumers.{name}.0": f"key-{name}" for name in OWN})
         file, workers = folder / "ratelimit" / "config.yaml", ("--concurrency", "2")
         with serving(file, ports[2]) as service, runner.running(folder, ports[-1] + 1, *workers):
             urls = [f"http://127.0.0.1:{port}/v1" for port in ports[:2]]
-            yield Gateway((urls[0], urls[1]), provider, service, body, folder)
-
-
-def write(folder: Path, body: dict[str, Any], port: int) -> None:
-    options = {"tokenLimits": "rls", "rateLimitService": f"http://127.0.0.1:{port}", "layout": "files"}
-    keys = {f"consumers.{c['name']}.0": f"key-{c['name']}" for c in body["spec"]["consumers"]}
-    runner.write(folder, runner.build(body, options)[1], keys)
+            yield Gateway((urls[0], urls[1]), provider, service, folder, body, options, documents, ports[-1] + 1)
 
 
 @pytest.fixture
@@ -355,3 +364,104 @@ def test_while_the_service_is_down(gateway: Gateway) -> None:
         gateway.service.down = False
     assert gateway.ask("strict", chat("m", max_tokens=10)).status_code == 200
     gateway.settled("consumer.strict.t.total", strict=16)
+
+
+def test_a_larger_limit_while_everything_runs(gateway: Gateway) -> None:
+    """A build writes both: the files that Envoy reads again, and the one that the service does."""
+    body = copy.deepcopy(gateway.spec)
+    large = chat("m", max_tokens=350)
+    assert _code(gateway.ask("growing", large)) == TOO_LARGE
+    own = next(c for c in body["spec"]["consumers"] if c["name"] == "growing")
+    own["policies"]["limits"][0]["tokens"] = 400
+    documents = runner.build(body, gateway.options)[1]
+    put({gateway.folder: documents})
+    gateway.service.load(gateway.folder / "ratelimit" / "config.yaml")
+    until(lambda: gateway.ask("growing", large).status_code == 200)
+    gateway.settled("consumer.growing.t.total", growing=16)
+    put({gateway.folder: gateway.documents})
+    gateway.service.load(gateway.folder / "ratelimit" / "config.yaml")
+    until(lambda: gateway.ask("growing", large).status_code == 429)
+    assert (
+        "hits_addend" not in (gateway.folder / "envoy.log").read_text()
+    )  # what Envoy says of a limit that it leaves out
+
+
+def test_what_runs_is_what_was_built(gateway: Gateway) -> None:
+    there = live.running(f"envoy:http://127.0.0.1:{gateway.admin}", {})
+    spec = live.documents("envoy", "counted", {d.filename: d.body for d in gateway.documents})
+    drift = live.compare(there, spec, "counted", facts("envoy", "", {"tokenLimits": "rls"}))
+    assert [change.sentence for change in drift.diff.changes] == []
+    assert not [*verify("envoy", gateway.documents), *verify_native("envoy", gateway.documents)]
+
+
+def test_its_folder_comes_and_goes_with_the_option(tmp_path: Path) -> None:
+    body, folder, file = (
+        spec([1000, 1001, 1002], "http://provider.test/v1"),
+        tmp_path / "envoy",
+        "ratelimit/config.yaml",
+    )
+    shared, own = (runner.build(body, {"tokenLimits": option})[1] for option in ("rls", "local"))
+    put({folder: shared})
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "p.yaml").write_text("kept: true\n")
+    assert previous(folder) == {d.filename: text_of(d) for d in shared}
+    assert file in previous(folder)
+    put({folder: own})
+    assert previous(folder) == {d.filename: text_of(d) for d in own}
+    assert not (folder / file).exists()
+    assert (folder / "secrets" / "p.yaml").exists()
+
+
+def test_names_of_limits_have_no_other_meaning_for_the_service() -> None:
+    """It parts its keys by `_`, and takes `*` for a pattern; names of models may hold anything."""
+    body = spec([1000, 1001, 1002], "http://provider.test/v1")
+    body["spec"]["models"][1] |= {
+        "name": "a_b*/ä.c",
+        "policies": {"limits": [{"name": "t", "per": "day", "cost": 50000}]},
+    }
+    documents = {d.filename: d.body for d in runner.build(body, {"tokenLimits": "rls"})[1]}
+    file: Any = documents["ratelimit/config.yaml"]
+    limits = {one["key"]: one for one in file["descriptors"]}
+    assert len(limits) == len(file["descriptors"])
+    assert not [key for key in limits if set(key) & set("_*")]
+    assert limits["model.a%5Fb%2A%2F%C3%A4%2Ec.t.cost"]["rate_limit"] == {
+        "unit": "day",
+        "requests_per_unit": 500_000_000,  # of 0.0001 USD
+        "name": "cost 7",
+    }
+    assert file["domain"] == "counted"
+
+
+@pytest.mark.parametrize("url", ["https://limits.test", "http://limits.test:8081"])
+def test_the_service_may_be_elsewhere(url: str) -> None:
+    body = spec([1000, 1001, 1002], "http://provider.test/v1")
+    documents = runner.build(body, {"tokenLimits": "rls", "rateLimitService": url})[1]
+    assert not [*verify("envoy", documents), *verify_native("envoy", documents)]
+    bootstrap: Any = documents[0].body
+    clusters = bootstrap["static_resources"]["clusters"]
+    one = next(c for c in clusters if c["name"] == "limits")
+    assert ("transport_socket" in one) is url.startswith("https")
+    clusters.remove(one)  # Envoy itself does not look for it
+    assert [
+        d.message for d in verify("envoy", documents) if 'calls the cluster "limits", which is not there' in d.message
+    ]
+
+
+def test_a_change_of_a_limit_is_told_of_its_file() -> None:
+    """With the change of the spec that it came from."""
+    options = {"tokenLimits": "rls"}
+    specs = [_only(tokens) for tokens in (300, 400)]
+    outputs = [{"envoy": {d.filename: d.body for d in runner.build(one, options)[1]}} for one in specs]
+    old, new = (Side(one, out, "counted") for one, out in zip(specs, outputs, strict=True))
+    found = diff(old, new, {"envoy": facts("envoy", "", options)})
+    key = "ratelimit/config.yaml: descriptors[consumer.free.t.total].rate_limit.requests_per_unit"
+    told = {change.place: change.causes for change in found.targets["envoy"]}
+    assert [found.changes[n].sentence for n in told[key]] == [change.sentence for change in found.changes]
+    assert len(told) == 3  # and what the scripts of both listeners know
+
+
+def _only(tokens: int) -> dict[str, Any]:
+    body = spec([1000, 1001, 1002], "http://provider.test/v1")
+    own = next(c for c in body["spec"]["consumers"] if c["name"] == "free")
+    own["policies"] = {"limits": [{**TOKENS, "tokens": tokens}]}
+    return body

@@ -276,7 +276,10 @@ def test_operations(gateway: Gateway) -> None:
     assert gateway.get(gateway.operations + "/healthz").status_code == 200
     assert gateway.get(gateway.operations + "/readyz").status_code == 200
     metrics = gateway.get(gateway.operations + "/metrics").text
-    assert 'envoy_aigw_input_tokens_total{consumer="bot",model="plain",target="openai-gpt-plain"}' in metrics
+    assert (
+        'envoy_aigw_input_tokens_total{consumer="bot",model="plain",target="openai-gpt-plain",provider="openai"}'
+        in metrics
+    )
     assert gateway.get(gateway.operations + "/config_dump").status_code == 404
     assert not any(value in metrics for value in KEYS.values())
 

@@ -28,6 +28,7 @@ from tests.proxy.test_examples_served import DESK
 from tests.support import ROOT
 from tests.targets.envoy_runner import Answer, chat, request
 from tests.targets.envoy_specs import SPECS, smallest, walk
+from tests.targets.mock_upstream import providers
 
 MINIMAL = ROOT / "examples/minimal"
 
@@ -112,6 +113,21 @@ def test_an_example_answers_and_leaves_nothing(name: str, target: str, tmp_path:
     assert "mistake" not in err
     assert not alive(children)
     assert not [*tmp_path.iterdir()]
+
+
+def test_no_trace_leaves_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "tmp").mkdir()
+    with providers(1) as (collector,):
+        collector.always = {"body": "{}"}
+        otlp = f"tracing: {{otlp: {{endpoint: '{collector.url}', sampling: 1}}}}"
+        text = (MINIMAL / "gateway.yaml").read_text().rstrip()
+        (tmp_path / "in/gateway.yaml").write_text(f"{text}\n  observability: {{{otlp}}}\n")
+        with started(tmp_path / "tmp", "envoy", tmp_path / "in", "--port", "0") as run:
+            assert as_printed(run.said["try"]).status_code == 200
+            code, err = run.end()
+        assert (code, err.count("no trace is sent")) == (0, 1)
+        assert not collector.seen
 
 
 def test_keys_and_faults_of_the_mocks(tmp_path: Path) -> None:

@@ -22,7 +22,10 @@ _DECORATED = 1 << 20
 def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     """Write the bootstrap and its secrets.json. Paths in it are relative to its own folder, where Envoy is started."""
     settings = plan.facts.settings
-    gateway = gateway._replace(models=tuple(m for m in gateway.models if m.priorities()))
+    models = tuple(m for m in gateway.models if m.priorities())
+    called = {target.provider.name for model in models for targets in model.priorities() for target in targets}
+    # Nobody should have to find a key for a provider that is never called.
+    gateway = gateway._replace(models=models, providers=tuple(p for p in gateway.providers if p.name in called))
     ca_file, slots = str(settings["caFile"]), int(settings["allowSlots"])
     largest = max((x.max_body_size for x in gateway.listeners), default=0)
     buffer = min(2 * largest + _DECORATED, 2**32 - 1)
@@ -37,7 +40,9 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
             "node": Block(gateway.origin, {"id": at(gateway.name, ("metadata", "name")), "cluster": gateway.name}),
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}},
             "bootstrap_extensions": [_internal_listeners(buffer)],
-            "overload_manager": _overload(int(settings["maxConnections"])),
+            "overload_manager": _overload(
+                int(settings["maxConnections"]), max(int(settings["maxHeap"]), _BODIES * buffer)
+            ),
             "static_resources": {
                 "listeners": [
                     *(listener(gateway, own, limited, clusters, buffer, slots, counting) for own in gateway.listeners),
@@ -56,8 +61,8 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
         },
     )
     documents, again = LAYOUTS[plan.facts.options["layout"]](body)
-    documents = (*documents, rls.document(gateway, limited)) if shared else documents
-    return (*documents, secrets(gateway, again))
+    service = (rls.document(gateway, limited),) if shared else ()
+    return (*documents, secrets(gateway, again), *service)
 
 
 def _internal_listeners(buffer: int) -> Block:
@@ -65,9 +70,27 @@ def _internal_listeners(buffer: int) -> Block:
     return wire.extension((), "envoy.bootstrap.internal_listener", kind, {"buffer_size_kb": min(buffer // 1024, 4096)})
 
 
-def _overload(connections: int) -> dict[str, Any]:
-    monitor = "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
-    name = "envoy.resource_monitors.global_downstream_max_connections"
+_BODIES = 8
+"""Of the largest bodies at least so many fit into the heap."""
+_PRESSED = {"shrink_heap": 0.95, "stop_accepting_requests": 0.98}
+"""What is done at which part of the heap (Envoy, "Configuring Envoy as an edge proxy"): give memory back, then refuse requests."""
+
+
+def _overload(connections: int, heap: int) -> dict[str, Any]:
+    monitors = "envoy.extensions.resource_monitors."
+    fixed, open_ = "envoy.resource_monitors.fixed_heap", "envoy.resource_monitors.global_downstream_max_connections"
+    kinds = (
+        monitors + "fixed_heap.v3.FixedHeapConfig",
+        monitors + "downstream_connections.v3.DownstreamConnectionsConfig",
+    )
     return {
-        "resource_monitors": [wire.extension((), name, monitor, {"max_active_downstream_connections": connections})]
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            wire.extension((), fixed, kinds[0], {"max_heap_size_bytes": heap}),
+            wire.extension((), open_, kinds[1], {"max_active_downstream_connections": connections}),
+        ],
+        "actions": [
+            {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": fixed, "threshold": {"value": part}}]}
+            for name, part in _PRESSED.items()
+        ],
     }

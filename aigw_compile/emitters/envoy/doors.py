@@ -8,6 +8,8 @@ from aigw_compile import ir
 
 DOOR_HEADER = "x-aigw-door"
 """By this header the tiers tell each other which door was called; no client or provider sees it."""
+CALL_HEADER = "x-aigw-call"
+"""What a target knows of a call: where the name of the model stands in the body, if a stream is asked for, the size, the name."""
 PATHS: Mapping[str, str] = {
     "chat": "/v1/chat/completions",
     "messages": "/v1/messages",

@@ -22,7 +22,7 @@ def addressing(own: ir.Listener) -> dict[str, Any]:
         return {"use_remote_address": True}
     kind = "envoy.extensions.http.original_ip_detection.xff.v3.XffConfig"
     origin = (*own.origin, "trustedProxies")
-    cidrs = at([_cidr(text) for text in own.trusted_proxies], origin)
+    cidrs = at([cidr for text in own.trusted_proxies for cidr in _both(text)], origin)
     fields = {"xff_trusted_cidrs": Block(origin, {"cidrs": cidrs}), "skip_xff_append": True}
     found = wire.extension(origin, "envoy.http.original_ip_detection.xff", kind, fields)
     return {"use_remote_address": False, "original_ip_detection_extensions": [found]}
@@ -31,6 +31,14 @@ def addressing(own: ir.Listener) -> dict[str, Any]:
 def _cidr(text: str) -> dict[str, Any]:
     network = ip_network(text, strict=False)
     return {"address_prefix": str(network.network_address), "prefix_len": network.prefixlen}
+
+
+def _both(text: str) -> tuple[dict[str, Any], ...]:
+    """An IPv4 network as itself and as IPv6 maps it (RFC 4291, 2.5.5.2): a proxy may write either, and Envoy compares as written."""
+    network = ip_network(text, strict=False)
+    if network.version == 6:
+        return (_cidr(text),)
+    return _cidr(text), _cidr(f"::ffff:{network.network_address}/{96 + network.prefixlen}")
 
 
 def cors_filter(own: ir.Listener, cors: ir.Cors) -> Block:
@@ -87,7 +95,7 @@ def rbac(name: str, restrictions: tuple[Placed, ...], *kinds: str) -> Iterator[B
 def _principals(r: Placed) -> Iterator[Block]:
     restriction = r.restriction
     for side, origin in (("deny", (*restriction.origin, "deny")), ("allow", (*restriction.origin, "allow"))):
-        cidrs = [{"remote_ip": _cidr(text)} for text in getattr(restriction, side)]
+        cidrs = [{"remote_ip": cidr} for text in getattr(restriction, side) for cidr in _both(text)]
         if not cidrs:
             continue
         inside: dict[str, Any] = cidrs[0] if len(cidrs) == 1 else {"or_ids": {"ids": cidrs}}

@@ -109,9 +109,10 @@ def scale(cost: float) -> float:
     return float(10.0**exponent) if exponent < 0 else int(10**exponent)
 
 
-def units(cost: float) -> int:
-    """Return a limit on cost in those units."""
-    return round(cost * scale(cost))
+def units(cost: float) -> float:
+    """Return a limit on cost in those units: whole, where only a float's error parts it from that."""
+    found = cost * scale(cost)
+    return round(found) if abs(found - round(found)) < 5e-7 else found
 
 
 def keys(gateway: ir.Gateway, x: Placed) -> int:

@@ -10,7 +10,7 @@ from aigw_compile.diagnostic import Pointer
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import callers, edge, guards, limits, observe, routes, tls, wire
 from aigw_compile.emitters.envoy.counting import Answer, Counting
-from aigw_compile.emitters.envoy.doors import ANTHROPIC, DOOR_HEADER, PATHS
+from aigw_compile.emitters.envoy.doors import ANTHROPIC, CALL_HEADER, DOOR_HEADER, PATHS
 
 
 def listener(
@@ -156,7 +156,7 @@ _ENVOYS = "x-envoy-"
 def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, ...]) -> Block:
     """Headers that only the gateway sets are taken from every request before anything looks at it."""
     ours = [callers.CONSUMER_HEADER, callers.KEY_HEADER, callers.TOKEN_HEADER, DOOR_HEADER]
-    ours += [routes.ROUTE_HEADER, "x-aigw-edit", "x-aigw-asked", "x-aigw-size"]
+    ours += [routes.ROUTE_HEADER, CALL_HEADER]
     ours += [f"{x.header}-{i + 1}" for x in limited for i in range(limits.keys(gateway, x))]
     mutations: list[dict[str, Any]] = [{"remove": name} for name in ours]
     if own.trusted_proxies:
@@ -188,7 +188,7 @@ _ANSWERS = (
         for method in ("POST", "GET")
     ),
     Answer(
-        f"(response.code == 401 || {_DETAILS}.startsWith('jwt_authn'))",
+        f"response.code == 401 || {_DETAILS}.startsWith('jwt_authn')",
         401,
         "authentication_error",
         "invalid_api_key",
@@ -216,9 +216,9 @@ _ANSWERS = (
         "upstream_error",
         "No provider could serve the request.",
     ),
-    # 501: a transfer-encoding that Envoy does not know.
+    # 501: a transfer-encoding that Envoy does not know. upgrade_failed: an offer to go on in another protocol.
     Answer(
-        "response.code == 400 || response.code == 501",
+        f"response.code == 400 || response.code == 501 || {_DETAILS} == 'upgrade_failed'",
         400,
         _REFUSED,
         "invalid_request",
@@ -240,10 +240,10 @@ def _local_replies(gateway: ir.Gateway, own: ir.Listener, counting: Counting) ->
         for answer in (*counting.answers, *_ANSWERS)
         for when, body in (
             (
-                f"{answer.when} && ({anthropic})",
+                f"({answer.when}) && ({anthropic})",
                 wire.anthropic_error_text(answer.status, answer.kind, answer.code, answer.message),
             ),
-            (answer.when, wire.error_text(answer.kind, answer.code, answer.message)),
+            (f"({answer.when})", wire.error_text(answer.kind, answer.code, answer.message)),
         )
     ]
 

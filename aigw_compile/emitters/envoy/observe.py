@@ -34,6 +34,7 @@ _LINE = {
     "consumer": _known("consumer"),
     "model": _known("model"),
     "target": _known("target"),
+    "provider": _known("provider"),
     "attempts": _known("attempts"),
     "cause": _known("cause"),
     "input_tokens": _known("input_tokens"),
@@ -70,7 +71,7 @@ def _logs(o: ir.Observability) -> Iterator[Block]:
         yield wire.extension(o.access_log.origin, "log", kind, body)
     if o.prometheus:
         origin = o.prometheus.origin
-        labels = _tags("consumer", "model", "target")
+        labels = _tags("consumer", "model", "target", "provider")
         status = {"name": "status", "value_format": "%RESPONSE_CODE%"}
         counter = {"stat": {"name": "requests_total", "tags": [*labels, status]}, "value_fixed": 1}
         yield wire.extension(origin, "requests", _STATS, {"stats_scope": _SCOPE, "counters": [counter]})
@@ -89,10 +90,13 @@ def _tags(*keys: str) -> list[dict[str, str]]:
 
 
 _ATTRIBUTES = {
+    "gen_ai.operation.name": "operation",
+    "gen_ai.provider.name": "provider_type",
     "gen_ai.request.model": "model",
     "gen_ai.usage.input_tokens": "input_tokens",
     "gen_ai.usage.output_tokens": "output_tokens",
     "aigw.consumer": "consumer",
+    "aigw.provider": "provider",
     "aigw.target": "target",
 }
 """Attribute of the span (OpenTelemetry semantic conventions for GenAI) -> what the scripts noted."""
@@ -109,7 +113,7 @@ def _tracing(gateway: ir.Gateway, otlp: ir.Otlp) -> Block:
         "envoy.config.trace.v3.OpenTelemetryConfig",
         Block(otlp.origin, fields),
     )
-    tags: list[dict[str, Any]] = [{"tag": "gen_ai.operation.name", "literal": {"value": "chat"}}]
+    tags: list[dict[str, Any]] = []
     for tag, key in _ATTRIBUTES.items():
         place = {"kind": {"request": {}}, "metadata_key": {"key": "aigw", "path": [{"key": key}]}}
         tags.append({"tag": tag, "metadata": place})

@@ -46,15 +46,15 @@ def filters(gateway: ir.Gateway, limited: tuple[Placed, ...], *asks: str) -> lis
 def _filter(gateway: ir.Gateway, unit: str, fails: str, mine: list[Placed]) -> Block:
     stores = {s.name: s for x in mine if (s := edges.store_of(gateway, x.scope)) and s.type == "redis"}
     named = [at for x in mine for at in _named(x)]
-    return wire.extension(
+    found = wire.extension(
         mine[0].limit.origin[:-1],
         f"limits-{unit}-{fails}",
         wire.HTTP + "ratelimit.v3.RateLimit",
         {
             "domain": at(gateway.name, ("metadata", "name")),
-            **({"stat_prefix": at("-".join(stores), *named)} if stores else {}),
+            **({"stat_prefix": at("-".join(stores), *named, *(s.origin for s in stores.values()))} if stores else {}),
             "timeout": _TIMEOUT,
-            "failure_mode_deny": at(fails == "closed", *((*s.origin, "onFailure") for s in stores.values())),
+            **({"failure_mode_deny": True} if fails == "closed" else {}),
             "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
             "disable_x_envoy_ratelimited_header": True,
             "rate_limit_service": {
@@ -64,6 +64,9 @@ def _filter(gateway: ir.Gateway, unit: str, fails: str, mine: list[Placed]) -> B
             "rate_limits": [one for x in mine for one in _counted(gateway, unit, x)],
         },
     )
+    if stores:
+        found["name"] = at(found["name"], *((*s.origin, "onFailure") for s in stores.values()))
+    return found
 
 
 def _named(x: Placed) -> list[Pointer]:
@@ -140,7 +143,7 @@ def document(gateway: ir.Gateway, limited: tuple[Placed, ...]) -> Document:
 
 def _limit(x: Placed, unit: str) -> Block:
     origin, field = x.limit.origin, _FIELD[unit]
-    most = limits.units(x.cost or 0) if unit == "cost" else getattr(x, field)
+    most = round(limits.units(x.cost or 0)) if unit == "cost" else getattr(x, field)
     fields: dict[str, Any] = {
         "rate_limit": Block(
             origin,

@@ -58,10 +58,17 @@ def _model_data(model: ir.Model) -> Block:
                 body[side] = Block(who.origin, {"groups": [*who.groups], "consumers": [*who.consumers]})
     if model.lifecycle:
         _lifecycle(model.lifecycle, body)
-    prices = [t.price for t in model.targets if t.weight and t.price]
+    prices = {(t.price.input, t.price.output) for t in model.targets if t.weight and t.price}
     if prices:
-        body["dearest"] = {"input": max(p.input for p in prices), "output": max(p.output for p in prices)}
+        body["dear"] = [{"input": input_, "output": output} for input_, output in sorted(_dear(prices), reverse=True)]
     return body
+
+
+def _dear(prices: set[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Yield those that no other is dearer than on both sides: which of them is the dearest hangs on the call."""
+    for one in prices:
+        if not any(other != one and other[0] >= one[0] and other[1] >= one[1] for other in prices):
+            yield one
 
 
 def _lifecycle(life: ir.Lifecycle, body: Block) -> None:
@@ -111,8 +118,13 @@ def routes(gateway: ir.Gateway, listener: ir.Listener, clusters: dict[str, tuple
         *(_model_route(m, at(f"{base}/v1/", (*origin, "basePath")), clusters[m.name]) for m in gateway.models),
         *chain.from_iterable(_door(listener, door, base + path, "POST") for door, path in PATHS.items()),
         *_door(listener, "models", f"{base}/v1/models", "GET"),
+        *([nothing(listener, "no-preflight", _OPTIONS, NOT_FOUND, browsers=False)] if listener.cors else []),
         nothing(listener, "not-found", {"prefix": "/"}, NOT_FOUND),
     ]
+
+
+_OPTIONS = {"prefix": "/", "headers": [{"name": ":method", "string_match": {"exact": "OPTIONS"}}]}
+"""What is not there has no preflight either; whatever else asks for it is refused in a way that a page can read."""
 
 
 def _model_route(model: ir.Model, prefix: Any, clusters: tuple[str, ...]) -> Block:
@@ -176,6 +188,8 @@ def _answer_data(model: ir.Model) -> Block:
         body["on"] = at(dict.fromkeys(fallback.on, True), fallback.origin)
         body["static"] = Block(fallback.response.origin, response)
     targets = [t for t in model.targets if t.weight]
+    about = {t.name: {"provider": t.provider.name, "type": t.provider.type} for t in targets}
+    body["from"] = {name: Block(model.origin, told) for name, told in about.items()}
     if model.expose_target:
         shown = {t.name: Block(t.origin, {"provider": t.provider.name, "model": t.model}) for t in targets}
         body["exposed"] = at(shown, (*model.origin, "exposeTarget"))
@@ -215,14 +229,13 @@ def _door(listener: ir.Listener, name: str, path: str, method: str) -> Iterator[
     yield nothing(listener, f"{name}-method", at_path, f"{NOT_ALLOWED}-{method}")
 
 
-def nothing(listener: ir.Listener, name: str, match: dict[str, Any], policy: str) -> Block:
+def nothing(listener: ir.Listener, name: str, match: dict[str, Any], policy: str, *, browsers: bool = True) -> Block:
     """Return a route that refuses whatever comes, at the front of the filters: step 0."""
     origin = listener.origin
     everything = {policy: {"permissions": [{"any": True}], "principals": [{"any": True}]}}
     rules = {"rbac": {"rules": {"action": "DENY", "policies": everything}}}
     filters = {"door": wire.typed(origin, wire.HTTP + "rbac.v3.RBACPerRoute", rules)}
-    if listener.cors and policy == NOT_FOUND:
-        # What is not there is not there for browsers either.
+    if not browsers:
         filters["cors"] = wire.typed(origin, "envoy.config.route.v3.FilterConfig", {"disabled": True})
     route = {"name": name, "match": Block(origin, match), "route": {"cluster": NOWHERE}}
     return Block(origin, {**route, "typed_per_filter_config": filters})

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from aigw_compile import ir
 from aigw_compile.diagnostic import Json
 from aigw_compile.document import Block, at
-from aigw_compile.emitters.envoy import wire
+from aigw_compile.emitters.envoy import strip, wire
 from aigw_compile.emitters.envoy.doors import CAPS, DOOR_HEADER, doors
 from aigw_compile.emitters.envoy.providers import credentials, provider_cluster, secret_headers
 
@@ -165,7 +165,8 @@ def _target(model: ir.Model, target: ir.Target, buffer: int) -> Block:
         "typed_per_filter_config": {"target": wire.lua_data(target.origin, _target_data(target, ways))},
     }
     filters = [
-        # First, so that the script knows what a provider must not be heard to repeat.
+        strip.strip(target.origin),
+        # Before the script, so that the script knows what a provider must not be heard to repeat.
         *credentials(provider),
         wire.lua(
             target.origin,
@@ -225,12 +226,11 @@ def _way(model: ir.Model, target: ir.Target, door: str) -> _Way:
             "door": door,
             "anthropic": _SPOKEN[door] == "anthropic",
             "same": same,
-            # Azure takes OpenAI's bodies, but OpenAI's own headers are none of its business.
-            "passes": provider.dialect == _SPOKEN[door],
         },
     )
     match = {"prefix": "/", "headers": [{"name": DOOR_HEADER, "string_match": {"exact": door}}]}
-    route = Block(target.origin, {"name": door, "match": match})
+    stripped = {strip.NAME: strip.at_door(target.origin, _SPOKEN[door], provider.dialect)}
+    route = Block(target.origin, {"name": door, "match": match, "typed_per_filter_config": stripped})
     if door == "embeddings" and not same:
         data["embeds"] = True
     if door == "messages" and not same:

@@ -118,6 +118,12 @@ local function show(headers, metadata, data, asked, told)
   if attempts > 0 then headers:replace('x-aigw-attempts', tostring(attempts)) end
   metadata:set('aigw', 'target', told.target or '')
   metadata:set('aigw', 'attempts', attempts)
+  metadata:set('aigw', 'operation', asked.door == 'embeddings' and 'embeddings' or 'chat')
+  local from = data.from[told.target]
+  if from then
+    metadata:set('aigw', 'provider', from.provider)
+    metadata:set('aigw', 'provider_type', from.type)
+  end
   local exposed = data.exposed and data.exposed[told.target]
   if exposed then
     headers:replace('x-aigw-target', exposed.provider .. '/' .. header_safe(exposed.model == '*' and asked.model or exposed.model))

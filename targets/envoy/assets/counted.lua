@@ -65,7 +65,7 @@ local function run_response(h)
   if headers:get(':status') ~= '429' then return end
   local metadata = h:streamInfo():dynamicMetadata()
   local mine = metadata:get('aigw.rls') or {}
-  if mine.decided then return end
+  if mine.decided or not sets[1].stage then return end
   headers:replace('retry-after', sets[1].reset)
   give_back(h, metadata, sets[1].stage, mine.reserved)
 end

@@ -50,13 +50,17 @@ local function name_counters(h, data, doc, door, size, caller, name)
         if cap < 0 then cap = tonumber(limit.reserve) end
         local input, output = math.ceil(size / 4), count_of(doc.n, 1, 1) * cap
         if door == 'embeddings' then output = 0 end
-        local price = data.models[name].dearest or {input = 0, output = 0}
-        local reserve = ({input = input, output = output, total = input + output,
-          cost = (input * price.input + output * price.output) / 1e6})[kind.what]
+        -- The first of them asks the most for input.
+        local cost, dear = 0, data.models[name].dear or {}
+        for _, price in ipairs(dear) do
+          cost = math.max(cost, (input * price.input + output * price.output) / 1e6)
+        end
+        local reserve = ({input = input, output = output, total = input + output, cost = cost})[kind.what]
         held[#held + 1] = {counter = kind.what .. ' ' .. limit.id .. ' ' .. key, what = kind.what, most = tonumber(kind.most),
           per = limit.per, reserve = reserve, observe = limit.observe, name = limit.limit,
           key = key, slot = kind.slot and kind.slot .. i, stage = kind.stage, scale = kind.scale,
-          sent = kind.what == 'cost' and input * price.input / 1e6 or kind.what ~= 'output' and input or 0}
+          sent = kind.what == 'cost' and input * (dear[1] and dear[1].input or 0) / 1e6
+            or kind.what ~= 'output' and kind.what ~= 'cost' and input or 0}
       end
     end
   end

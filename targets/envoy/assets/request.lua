@@ -23,7 +23,7 @@ local function past(second) return second and os.time() >= tonumber(second) end
 -- What tells a client to move on (RFC 9745, RFC 8594), from its day on.
 local function notice(model)
   local life = model and model.notice
-  return life and past(life.from) and life.headers or {}
+  return life and past(life.from) and life.headers or nil
 end
 
 -- The model that a name stands for today: from its sunset on a model is what replaced it, if anything did.
@@ -112,12 +112,11 @@ local function run(h)
   if #edits > 0 then headers:replace('content-length', tostring(buffer:setBytes(changed))) end
   metadata:set('aigw', 'model', name)
   metadata:set('aigw.state', 'asked', {name = name, model = doc.model, stream = doc.stream == true, usage = asked,
-    held = held, door = door, told = told, named = data.shared and named or nil})
+    held = #held > 0 and held or nil, door = door, told = told, named = data.shared and named or nil})
   headers:replace(':path', path)
   headers:replace('x-aigw-door', door)
-  headers:replace('x-aigw-edit', place .. (doc.stream == true and door ~= 'embeddings' and door ~= 'count' and ',s' or ''))
-  headers:replace('x-aigw-asked', header_safe(doc.model))
-  if door == 'count' then headers:replace('x-aigw-size', tostring(#text)) end
+  local streams = doc.stream == true and door ~= 'embeddings' and door ~= 'count'
+  headers:replace('x-aigw-call', place .. (streams and ' s ' or ' - ') .. #text .. ' ' .. header_safe(doc.model))
   headers:replace('x-aigw-route', model.route)
   h:clearRouteCache()
 end

@@ -10,11 +10,10 @@ local function in_a_path(text)
   return (text:gsub('[^%w._~-]', function(c) return fmt('%%%02X', byte(c)) end))
 end
 
--- What another door than the provider's own gets instead: our estimate of the tokens, or a refusal.
-local function answered(h, way)
+-- What another door than the provider's own gets instead: our estimate of the tokens, or a refusal. `size` is that of the client's
+-- own body, without what decorators added.
+local function answered(h, way, size)
   if way.instead == 'estimate' then
-    -- Of the client's own body, without what decorators added.
-    local size = tonumber(h:headers():get('x-aigw-size'))
     h:respond({[':status'] = '200', ['content-type'] = 'application/json', ['x-aigw-own'] = '1'},
       '{"input_tokens":' .. math.ceil(size / 4) .. '}')
   elseif way.instead then
@@ -30,14 +29,10 @@ local function way_of(h)
   return data.doors[h:streamInfo():routeName()], data
 end
 
-local ALWAYS = {[':method'] = true, [':path'] = true, [':authority'] = true, [':scheme'] = true, ['content-type'] = true,
-  ['content-length'] = true, accept = true, traceparent = true}
-
-local function provider_headers(headers, data, way)
-  local own = way.passes and (way.anthropic and 'anthropic-' or 'openai-')
-  keep_only(headers, function(name)
-    return ALWAYS[name] or data.secrets[name] or own and (sub(name, 1, #own) == own or name == 'idempotency-key')
-  end)
+-- What the filter before this one left (tiers.py), but for the words of the tiers; and the provider's own headers.
+local function provider_headers(headers, data)
+  headers:remove('x-aigw-door')
+  headers:remove('x-aigw-call')
   for name, value in pairs(data.defaults) do
     if not headers:get(name) then headers:replace(name, value) end
   end
@@ -53,10 +48,10 @@ local function request(h)
   local text = buffer:getBytes(0, buffer:length())
   -- After the wait for the body: what was fetched before a wait is dead after it.
   local headers, way, data = h:headers(), way_of(h)
-  if answered(h, way) then return end
-  local first, last, stream = match(headers:get('x-aigw-edit'), '^(%d+),(%d+)(,?s?)$')
-  local asked = unescape(headers:get('x-aigw-asked'))
-  local model, streams = data.model == '*' and asked or data.model, stream == ',s'
+  local first, last, stream, size, name = match(headers:get('x-aigw-call'), '^(%d+),(%d+) (.) (%d+) (.*)$')
+  if answered(h, way, tonumber(size)) then return end
+  local asked = unescape(name)
+  local model, streams = data.model == '*' and asked or data.model, stream == 's'
   if way.parameters then
     text = with_parameters(text, model, way.parameters)
   else
@@ -70,7 +65,7 @@ local function request(h)
     end
     text = other
   end
-  provider_headers(headers, data, way)
+  provider_headers(headers, data)
   headers:replace('content-type', 'application/json')
   h:streamInfo():dynamicMetadata():set('aigw.target', 'asked', (streams and 's' or '-') .. asked)
   if way.path then

@@ -67,6 +67,6 @@ local function so_far() end
 
 local function run_request(h)
   local state = h:streamInfo():dynamicMetadata():get('aigw.state')
-  if state and state.asked and #state.asked.held > 0 then reserve(h, state.asked.held) end
+  if state and state.asked and state.asked.held then reserve(h, state.asked.held) end
 end
 envoy_on_request = guarded(run_request)
