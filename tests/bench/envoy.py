@@ -2,30 +2,30 @@
 
     python -m tests.bench.envoy
 
-Both call the same upstream with the same body of 600 bytes. What is measured is the CPU time of the Envoy process, of
-/proc/PID/stat, so that a busy machine makes the run longer and the numbers little larger.
+Every gateway is called with the same body of 600 bytes, by `wrk` with 16 connections, and calls the same upstream, another Envoy
+that answers by itself: so each of them is as busy as it can be. What is measured is the CPU time of its process, of
+/proc/PID/stat. Rounds alternate between the gateways, and a ratio is taken within each round, since a busy machine changes.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import uvloop
 
 from aigw_compile.document import Document
 from tests.targets import envoy_runner as runner
 
-REQUESTS, CONNECTIONS, ROUNDS = 4000, 16, 5
+CONNECTIONS, ROUNDS = 16, 15
 BODY_SIZE = 600
 KEY = "key-of-the-bench"
 TICK = os.sysconf("SC_CLK_TCK")
@@ -81,103 +81,46 @@ def spec(port: int, operations: int, upstream: int, limits: list[dict[str, Any]]
 
 def pass_through(port: int, admin: int, upstream: int) -> Document:
     """A listener, a route and a cluster."""
-
-    def address(number: int) -> dict[str, Any]:
-        return {"address": {"socket_address": {"address": "127.0.0.1", "port_value": number}}}
-
-    kinds = "type.googleapis.com/envoy.extensions.filters."
-    router = {"name": "router", "typed_config": {"@type": f"{kinds}http.router.v3.Router"}}
-    host = {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}]}
-    manager = {
-        "@type": f"{kinds}network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "all",
-        "route_config": {"name": "all", "virtual_hosts": [host]},
-        "http_filters": [router],
-    }
+    endpoints = [{"lb_endpoints": [{"endpoint": _address(upstream)}]}]
     cluster = {
         "name": "upstream",
         "type": "STATIC",
         "connect_timeout": "5s",
-        "load_assignment": {
-            "cluster_name": "upstream",
-            "endpoints": [{"lb_endpoints": [{"endpoint": address(upstream)}]}],
-        },
+        "load_assignment": {"cluster_name": "upstream", "endpoints": endpoints},
+    }
+    return _bootstrap(port, admin, {"match": {"prefix": "/"}, "route": {"cluster": "upstream"}}, [cluster])
+
+
+def _address(number: int) -> dict[str, Any]:
+    return {"address": {"socket_address": {"address": "127.0.0.1", "port_value": number}}}
+
+
+def _bootstrap(port: int, admin: int, route: Mapping[str, Any], clusters: list[dict[str, Any]]) -> Document:
+    kinds = "type.googleapis.com/envoy.extensions.filters."
+    manager = {
+        "@type": f"{kinds}network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "all",
+        "route_config": {"name": "all", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
+        "http_filters": [{"name": "router", "typed_config": {"@type": f"{kinds}http.router.v3.Router"}}],
     }
     chain = {"filters": [{"name": "http", "typed_config": manager}]}
-    listener = {"name": "l", **address(port), "filter_chains": [chain]}
-    whole = {"admin": address(admin), "static_resources": {"listeners": [listener], "clusters": [cluster]}}
+    listener = {"name": "l", **_address(port), "filter_chains": [chain]}
+    whole: dict[str, Any] = {
+        "admin": _address(admin),
+        "static_resources": {"listeners": [listener], "clusters": clusters},
+    }
     return Document("envoy.yaml", whole)
 
 
-class Upstream(asyncio.Protocol):
-    """Answers every request with the same reply."""
-
-    answer = b""
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport, self._held, self._wanted = transport, bytearray(), 0
-
-    def data_received(self, data: bytes) -> None:
-        self._held += data
-        while (end := self._held.find(b"\r\n\r\n")) >= 0:
-            head = bytes(self._held[:end]).lower()
-            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
-            if len(self._held) < end + 4 + length:
-                return
-            del self._held[: end + 4 + length]
-            self._transport.write(self.answer)
-
-
-class Client(asyncio.Protocol):
-    """Sends its share of the requests, one after the other, on one connection."""
-
-    def __init__(self, request: bytes, left: list[int], done: asyncio.Future[None]) -> None:
-        self._request, self._left, self._done = request, left, done
-        self._held = bytearray()
-
-    def connection_made(self, transport: Any) -> None:
-        self._transport = transport
-        self._next()
-
-    def _next(self) -> None:
-        if not self._left[0]:
-            self._transport.close()
-            if not self._done.done():
-                self._done.set_result(None)
-            return
-        self._left[0] -= 1
-        self._transport.write(self._request)
-
-    def data_received(self, data: bytes) -> None:
-        self._held += data
-        end = self._held.find(b"\r\n\r\n")
-        if end < 0:
-            return
-        head = bytes(self._held[:end]).lower()
-        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        if len(self._held) < end + 4 + length:
-            return
-        if not head.startswith(b"http/1.1 200"):
-            self._done.set_exception(RuntimeError(self._held.decode("utf-8", "replace")))
-            self._transport.close()
-            return
-        self._held.clear()
-        self._next()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._done.set_exception(exc or RuntimeError("the connection was closed"))
-
-
-async def load(port: int, requests: int) -> None:
-    sent = body()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {KEY}\r\n"
-    head += f"content-type: application/json\r\ncontent-length: {len(sent)}\r\n\r\n"
-    loop, left = asyncio.get_running_loop(), [requests]
-    ended = [loop.create_future() for _ in range(CONNECTIONS)]
-    for one in ended:
-        await loop.create_connection(lambda one=one: Client(head.encode() + sent, left, one), "127.0.0.1", port)
-    await asyncio.gather(*ended)
+def upstream(port: int, admin: int) -> Document:
+    """An Envoy that gives every request the same answer."""
+    kind = {"key": "content-type", "value": "application/json"}
+    route = {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 200, "body": {"inline_string": reply().decode()}},
+        "response_headers_to_add": [{"header": kind, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}],
+    }
+    return _bootstrap(port, admin, route, [])
 
 
 def cpu(pid: int) -> float:
@@ -187,13 +130,12 @@ def cpu(pid: int) -> float:
 
 
 class Gateway(NamedTuple):
-    name: str
     port: int
     pid: int
 
 
 @contextlib.contextmanager
-def running(folder: Path, name: str, upstream: int, options: dict[str, Any] | None) -> Iterator[Gateway]:
+def running(folder: Path, upstream: int, options: dict[str, Any] | None) -> Iterator[Gateway]:
     """Run an Envoy: a compiled gateway with these options, or the pass-through for None."""
     port, operations = runner.free_ports(2)
     folder.mkdir()
@@ -203,7 +145,17 @@ def running(folder: Path, name: str, upstream: int, options: dict[str, Any] | No
         _, documents = runner.build(spec(port, operations, upstream, **options), {"tokenLimits": "local"})
         runner.write(folder, documents, {"consumers.c.0": KEY})
     with runner.process(folder, operations + 1) as envoy:
-        yield Gateway(name, port, envoy.pid)
+        yield Gateway(port, envoy.pid)
+
+
+def load(script: Path, port: int) -> int:
+    """Send requests for a second; return how many were answered."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", "-d1s", "-s", str(script)]
+    url = f"http://127.0.0.1:{port}/v1/chat/completions"
+    said = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in said or not (found := re.search(r"(\d+) requests in", said)):
+        raise RuntimeError(said)
+    return int(found[1])
 
 
 MANY = 4_000_000_000
@@ -218,38 +170,49 @@ CASES: dict[str, dict[str, Any] | None] = {
 }
 
 
-async def measured() -> dict[str, list[float]]:
-    answer = reply()
-    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(answer)}\r\n\r\n"
-    Upstream.answer = head.encode() + answer
-    server = await asyncio.get_running_loop().create_server(Upstream, "127.0.0.1", 0)
-    upstream = server.sockets[0].getsockname()[1]
-    taken: dict[str, list[float]] = {name: [] for name in CASES}
+def measured() -> list[dict[str, float]]:
+    """Return the seconds of CPU for a request, by the name of the case, of each round."""
+    rounds: list[dict[str, float]] = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aigw-bench-")))
-        gateways = []
-        for number, (name, options) in enumerate(CASES.items()):
-            made = running(folder / str(number), name, upstream, options)
-            gateways.append(stack.enter_context(made))
-        for round_ in range(ROUNDS + 1):
-            for gateway in gateways:
+        called, admin = runner.free_ports(2)
+        (folder / "upstream").mkdir()
+        (folder / "upstream" / "envoy.yaml").write_text(json.dumps(upstream(called, admin).body))
+        stack.enter_context(runner.process(folder / "upstream", admin))
+        script = folder / "request.lua"
+        script.write_text(request())
+        gateways = {
+            name: stack.enter_context(running(folder / str(number), called, options))
+            for number, (name, options) in enumerate(CASES.items())
+        }
+        for _ in range(ROUNDS + 1):
+            taken = {}
+            for name, gateway in gateways.items():
                 before = cpu(gateway.pid)
-                await load(gateway.port, REQUESTS)
-                if round_:  # the first round warms up
-                    taken[gateway.name].append((cpu(gateway.pid) - before) / REQUESTS)
-    server.close()
-    return taken
+                answered = load(script, gateway.port)
+                taken[name] = (cpu(gateway.pid) - before) / answered
+            rounds.append(taken)
+    return rounds[1:]  # the first one warms up
+
+
+def request() -> str:
+    """What wrk sends, in its own words."""
+    headers = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
+    lines = ['wrk.method = "POST"', f"wrk.body = [==[{body().decode()}]==]"]
+    return "\n".join([*lines, *(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())])
 
 
 def main() -> None:
+    if not shutil.which("wrk"):
+        sys.exit("not measured: there is no wrk here (Debian's package wrk has it)")
     try:
-        taken = uvloop.run(measured())
+        rounds = measured()
     except (RuntimeError, AssertionError, subprocess.SubprocessError) as wrong:
         sys.exit(f"not measured: {wrong}")
-    base = statistics.median(taken["pass-through"])
-    for name, seconds in taken.items():
-        middle = statistics.median(seconds)
-        print(f"envoy: {name:20} median {middle * 1e6:6.1f} us of CPU  {middle / base:5.2f} x pass-through")
+    for name in CASES:
+        middle = statistics.median(taken[name] for taken in rounds)
+        ratio = statistics.median(taken[name] / taken["pass-through"] for taken in rounds)
+        print(f"envoy: {name:20} median {middle * 1e6:6.1f} us of CPU  {ratio:5.2f} x pass-through")
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ def _answer_data(model: ir.Model) -> Block:
         body["static"] = Block(fallback.response.origin, response)
     targets = [t for t in model.targets if t.weight]
     about = {t.name: {"provider": t.provider.name, "type": t.provider.type} for t in targets}
-    body["from"] = {name: Block(model.origin, told) for name, told in about.items()}
+    body["whose"] = {name: Block(model.origin, told) for name, told in about.items()}
     if model.expose_target:
         shown = {t.name: Block(t.origin, {"provider": t.provider.name, "model": t.model}) for t in targets}
         body["exposed"] = at(shown, (*model.origin, "exposeTarget"))

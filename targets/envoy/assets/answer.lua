@@ -119,10 +119,10 @@ local function show(headers, metadata, data, asked, told)
   metadata:set('aigw', 'target', told.target or '')
   metadata:set('aigw', 'attempts', attempts)
   metadata:set('aigw', 'operation', asked.door == 'embeddings' and 'embeddings' or 'chat')
-  local from = data.from[told.target]
-  if from then
-    metadata:set('aigw', 'provider', from.provider)
-    metadata:set('aigw', 'provider_type', from.type)
+  local whose = data.whose[told.target]
+  if whose then
+    metadata:set('aigw', 'provider', whose.provider)
+    metadata:set('aigw', 'provider_type', whose.type)
   end
   local exposed = data.exposed and data.exposed[told.target]
   if exposed then
