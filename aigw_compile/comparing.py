@@ -109,8 +109,8 @@ def _outputs(path: Path) -> Sides:
 def on_disk(folder: Path, again: compiler.Build | None = None, accepts: Sequence[Accept] = ()) -> Side | None:
     """Return what stands in the output folder of a target, or None if nothing does.
 
-    Where building the spec that is kept there gives the very same outputs, those are taken, since they know their
-    origins; `again` is the build of the spec as it is now, whose target and profile are used.
+    The spec that is kept there is built again, since what is built knows its origins: what this compiler makes otherwise is
+    told apart from what the spec changes. `again` is the build of the spec as it is now, whose target and profile are used.
     """
     texts = write.previous(folder)
     if write.SPEC not in texts:
@@ -120,12 +120,11 @@ def on_disk(folder: Path, again: compiler.Build | None = None, accepts: Sequence
     documents: Mapping[str, Json] = held
     if again is not None:
         choice = TargetChoice(again.target.name, again.target.profile, again.target.options)
-        rebuilt = _rebuilt(data, choice, accepts)
-        same = {d.filename: d.body for d in rebuilt}
-        documents = same if same == held else held
+        documents = {d.filename: d.body for d in _rebuilt(data, choice, accepts)} or held
+    stood = {} if documents == held else {folder.name: held}
     metadata = data.get("metadata") if isinstance(data, dict) else None
     name = metadata.get("name", "") if isinstance(metadata, dict) else ""
-    return Side(data, {folder.name: documents}, str(name), write.veil_of(folder))
+    return Side(data, {folder.name: documents}, str(name), write.veil_of(folder), stood=stood)
 
 
 def _rebuilt(data: Json, choice: TargetChoice, accepts: Sequence[Accept]) -> tuple[Document, ...]:
@@ -341,12 +340,19 @@ def findings(built: Built) -> Iterator[Diagnostic]:
         if "unclassified" in change.classes:
             message = f"{built.diff.gateway}: {change.place} changed, and no class of change is declared for it"
             yield Diagnostic("AIG7002", Severity.WARNING, message, (), "look at it yourself: the diff cannot judge it")
-    if built.diff.changes:
-        return
+    yield from unexplained(built.diff)
     for name, found in built.diff.targets.items():
-        if found:
-            message = f"{built.diff.gateway}: {name} changed in {len(found)} places although the spec did not"
-            yield Diagnostic("AIG7001", Severity.WARNING, message, (), f"the first is {found[0].place}; see diff.md")
+        alone = [t for t in found if not t.causes and not t.unexplained]
+        if alone:
+            message = f"{built.diff.gateway}: {name} changed in {len(alone)} places although the spec did not"
+            yield Diagnostic("AIG7001", Severity.WARNING, message, (), f"the first is {alone[0].place}; see diff.md")
+
+
+def unexplained(found: Diff) -> Iterator[Diagnostic]:
+    """Yield what this compiler made of both sides, and no change of the spec explains: a mistake of ours."""
+    if mine := found.unexplained:
+        message = f"{found.gateway}: nothing explains {len(mine)} differences of the outputs"
+        yield Diagnostic("AIG9004", Severity.WARNING, message, (), f"the first is {mine[0].place}; please report it")
 
 
 def documents(built: Built, there: Path) -> list[Document]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,8 +43,9 @@ def _covers(pattern: str, place: str) -> bool:
     return len(wanted) <= len(found) and all(w in ("[*]", f) for w, f in zip(wanted, found, strict=False))
 
 
-def _steps(place: str) -> list[str]:
-    return re.findall(r"\[[^\]]*\]|[^.\[\]]+", place)
+@lru_cache(4096)  # every entry is held against every loss with its code
+def _steps(place: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"\[[^\]]*\]|[^.\[\]]+", place))
 
 
 class Require(NamedTuple):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import pytest
 import yaml
+from jsonschema import Draft202012Validator
 
 from aigw_compile import compiler
 from aigw_compile.diff import Side, diff, meaning
 from aigw_compile.project import TargetChoice
+from aigw_compile.render.changes import as_data
 from aigw_compile.source import parse
 from aigw_compile.target import facts
 from tests.support import ROOT, build_all_accepted
@@ -82,3 +85,25 @@ def test_every_difference_of_an_output_is_explained(case: dict[str, Any]) -> Non
     found = diff(old, new, {name: facts(name) for name in TARGETS})
     alone = [(name, t) for name, changes in found.targets.items() for t in changes if not t.causes]
     assert not alone
+
+
+SCHEMA = Draft202012Validator(json.loads((ROOT / "schemas/diff.schema.json").read_text("utf-8")))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_json_of_every_case_fits_the_published_schema(case: dict[str, Any]) -> None:
+    old, new = map(side, sides(case))
+    found = as_data(diff(old, new, {name: facts(name) for name in TARGETS}), lambda change: "gateway.yaml:1:1")
+    SCHEMA.validate(json.loads(json.dumps(found)))
+
+
+def test_what_only_the_compiler_writes_otherwise_is_told_beside_what_a_spec_changes() -> None:
+    """Also where the spec only changed an order, which means nothing."""
+    old = side(BASE)
+    stood = {"proxy": {name: {"version": 0} for name in old.documents["proxy"] if name != "secrets.json"}}
+    edit = next(case.values[0] for case in CASES if case.values[0].get("changes"))
+    for new in (old, side(sides(edit)[1])):
+        before = old._replace(stood=stood) if new is old else side(sides(edit)[0])._replace(stood=stood)
+        found = diff(before, new, {name: facts(name) for name in TARGETS})
+        assert any(not t.causes and not t.unexplained for t in found.targets["proxy"])
+        assert not found.unexplained

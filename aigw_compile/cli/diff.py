@@ -109,6 +109,9 @@ def _run(
         gone = [name for name in old.gateways if name not in new.gateways]
     failed = sum(len(common.failing(one.diff, approved, classes)) for one in pages)
     failed += len(gone) * ("breaking" in classes)
+    ours = [finding for one in pages for finding in comparing.unexplained(one.diff)]
+    failed += bool(ours and classes)
+    said += ours
     changed = sum(not one.diff.empty for one in pages) + len(gone)
     head, texts = reports.texts(format_, pages, approved, colour=common.coloured())
     click.echo(head, nl=False)

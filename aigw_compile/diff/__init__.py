@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from aigw_compile.diff.causes import Causes, Origins
 from aigw_compile.diff.meaning import meaning
 from aigw_compile.diff.normalised import Same, normalised, orders
-from aigw_compile.diff.outputs import Origins, differences, explained, hides, short
+from aigw_compile.diff.outputs import differences, explained, hides, short
 from aigw_compile.diff.types import CLASSES, CODES, Change, Diff, Side, TargetChange
 from aigw_compile.target import TargetFacts
 
@@ -28,6 +29,10 @@ __all__ = [
 ]
 
 
+NO_CAUSES = Causes((), (), ({}, {}))
+"""Of what this compiler writes differently."""
+
+
 def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted: Sequence[str] = ()) -> Diff:
     """Compare two sides. `old` None is the first build."""
     if old is None:
@@ -38,12 +43,13 @@ def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted
         key=lambda c: (CLASSES.index(c.classes[0]), c.place, c.op),
     )
     targets: dict[str, tuple[TargetChange, ...]] = {}
-    written = orders(old.data, new.data)
-    for name in new.documents:
+    causes = Causes(changes, orders(old.data, new.data), (old.data, new.data))
+    for name, documents in new.documents.items():
         if name in old.documents:
-            targets[name] = tuple(
-                explained(old.documents[name], new.documents[name], facts[name], changes, veils, written)
-            )
+            found = explained(old.documents[name], documents, facts[name], causes, veils)
+            stood = old.stood.get(name)
+            before = explained(stood, old.documents[name], facts[name], NO_CAUSES, veils) if stood else ()
+            targets[name] = (*found, *before)
     counted = tuple(_counted(number, change, targets) for number, change in enumerate(changes))
     return Diff(new.gateway, False, counted, targets, tuple(accepted))
 

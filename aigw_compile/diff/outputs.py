@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aigw_compile.diagnostic import Json, Pointer
-from aigw_compile.diff.types import Change, TargetChange
-from aigw_compile.document import Block, source_map
+from aigw_compile.diff.causes import Causes, Origins
+from aigw_compile.diff.types import TargetChange
 from aigw_compile.mask import HIDDEN, NO_VEIL, Veil, scrub
 from aigw_compile.target import TargetFacts
 
@@ -17,14 +17,12 @@ def explained(
     old: Mapping[str, Json],
     new: Mapping[str, Json],
     facts: TargetFacts,
-    changes: Sequence[Change],
+    made: Causes,
     veils: tuple[Veil, Veil] = (NO_VEIL, NO_VEIL),
-    orders: Sequence[tuple[Pointer, Pointer]] = (),
 ) -> Iterator[TargetChange]:
     """Yield every difference; what target.yaml calls derived (a digest of the whole) says nothing and is passed over.
 
-    `orders`: places of lists that are written in another order; what comes of that alone means nothing and is passed over.
-
+    So is what comes of another order alone, of lists that have none.
     What was made from a hidden place of the spec is `(hidden)`, on both sides.
     """
     derived = facts.settings.get("derived", ())
@@ -32,18 +30,26 @@ def explained(
         if filename == "secrets.json":
             continue
         sides = (Origins(old.get(filename)), Origins(new.get(filename)))
+        ours = all(side.known for side in sides if side.body is not None)
         pairs = differences(old.get(filename), new.get(filename), facts.identity, "", (), ())
         for op, place, before, after, at_old, at_new in pairs:
             if f"{filename}: {place}" in derived:
                 continue
-            causes = _causes(changes, orders, sides, at_old, at_new)
+            stands = [(side, at) for side, at in zip(sides, (at_old, at_new), strict=True)]
+            causes = made.of(*(side.of(at) if at is not None else [] for side, at in stands))
+            if causes == ():
+                causes = made.of(*(side.around(at) if at is not None else [] for side, at in stands))
+            # Where nobody knows where it came from any of them may have made it, and a change that is alone did.
+            if causes == () and (not ours or len(made.changes) == 1):
+                causes = tuple(range(len(made.changes)))
             if causes is None:
                 continue
             if any(veils):
                 place = veils[0].text(veils[1].text(place))
                 if hides(before, sides[0], at_old, veils[0]) or hides(after, sides[1], at_new, veils[1]):
                     before, after = (HIDDEN if value is not None else None for value in (before, after))
-            yield TargetChange(op, f"{filename}: {place}" if place else filename, short(before), short(after), causes)
+            whole = f"{filename}: {place}" if place else filename
+            yield TargetChange(op, whole, short(before), short(after), causes, ours and not causes)
 
 
 def hides(value: Any, side: Origins, at: Pointer | None, veil: Veil) -> bool:
@@ -52,66 +58,6 @@ def hides(value: Any, side: Origins, at: Pointer | None, veil: Veil) -> bool:
         return False
     origins = side.of(at) or [()]
     return any(map(veil.covers, origins)) or (any(map(veil.around, origins)) and veil.tells(value))
-
-
-class Origins:
-    """The places of the spec that each part of an output came from."""
-
-    def __init__(self, body: Json) -> None:
-        self.body = body
-
-    def of(self, out: Pointer) -> list[Pointer]:
-        """The origins of a place, of what is inside it, or else of the nearest thing around it."""
-        around: list[Pointer] = []
-        own: list[Pointer] = []
-        here: Any = self.body
-        for step in out:
-            if isinstance(here, Block):
-                own = [*here.origins.get(str(step), ())]
-                around = own or [here.origin]
-            else:
-                own = []
-            if not _has(here, step):  # a place of the other side alone
-                return around
-            here = here[step]
-        return [*own, *(origin for _, origin in source_map(here))] or around
-
-
-def _has(value: Any, step: str | int) -> bool:
-    return step in value if isinstance(value, dict) else isinstance(value, list) and step in range(len(value))
-
-
-def _causes(
-    changes: Sequence[Change],
-    orders: Sequence[tuple[Pointer, Pointer]],
-    sides: tuple[Origins, Origins],
-    at_old: Pointer | None,
-    at_new: Pointer | None,
-) -> tuple[int, ...] | None:
-    """The changes of meaning whose place is one of the origins, around or inside one; else all, as none is nearer.
-
-    None: only the order that something is written in.
-    """
-    origins_old = sides[0].of(at_old) if at_old is not None else []
-    origins_new = sides[1].of(at_new) if at_new is not None else []
-    best: dict[int, int] = {}
-    for number, change in enumerate(changes):
-        origins = origins_old if change.old else origins_new
-        for origin in origins or (*origins_old, *origins_new):
-            if shared := _near(origin, change.at):
-                best[number] = max(best.get(number, 0), shared)
-    near = max((_near(o, p) for o in (*origins_old, *origins_new) for pair in orders for p in pair), default=0)
-    if near > max(best.values(), default=0) or (orders and not changes):  # numbers in names follow the order too
-        return None
-    if best:
-        nearest = max(best.values())
-        return tuple(n for n, shared in best.items() if shared == nearest or shared >= 3)
-    return tuple(range(len(changes)))
-
-
-def _near(origin: Pointer, place: Pointer) -> int:
-    shared = min(len(origin), len(place))
-    return shared if origin[:shared] == place[:shared] else 0
 
 
 Pair = tuple[str, str, Any, Any, Pointer | None, Pointer | None]

@@ -36,6 +36,13 @@ CODES: Mapping[str, tuple[str, str, str]] = {
         "a change of a field that nobody has classed",
         "The language does not declare what a change of this field means, so the diff cannot say that it is harmless.",
     ),
+    "AIG9004": (
+        "warning",
+        "an output differs, and nothing in the spec explains it",
+        "This compiler made both outputs, and no change of the spec is known to make this difference. The difference itself "
+        "is told; what made it is not. This is our mistake: please report it with both specs, and read that part of the "
+        "output before you deploy it. `diff --fail-on` fails for it, whatever classes are named.",
+    ),
 }
 
 
@@ -51,6 +58,8 @@ class Side(NamedTuple):
     """What parts hide in `data`."""
     meant: ir.Gateway | None = None
     """What `data` was lowered to, where somebody has it already."""
+    stood: Mapping[str, Mapping[str, Json]] = {}
+    """Target -> what really stands there, where this compiler makes something else of `data`, which is in `documents`."""
 
 
 Veils = tuple[Veil, Veil]
@@ -66,6 +75,8 @@ class TargetChange(NamedTuple):
     after: Any
     causes: tuple[int, ...]
     """Positions of the changes of meaning that explain it; () means that the compiler itself does."""
+    unexplained: bool = False
+    """Nothing does, although this compiler made both sides: a mistake of ours."""
 
 
 class Change(NamedTuple):
@@ -110,6 +121,10 @@ class Diff(NamedTuple):
     """How many entities were compared, where a side is no spec: then there is no meaning, and changes are those of outputs."""
     notes: tuple[str, ...] = ()
     """What was not compared, in words."""
+
+    @property
+    def unexplained(self) -> tuple[TargetChange, ...]:
+        return tuple(t for found in self.targets.values() for t in found if t.unexplained)
 
     @property
     def empty(self) -> bool:

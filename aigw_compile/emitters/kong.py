@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from aigw_compile import ir, kongblocks
 from aigw_compile.document import At, Block, Document, at
 from aigw_compile.emitters.common import secret_ref
-from aigw_compile.kongblocks import EDITIONS, Blocks, Plugin, Route, Service, tags
+from aigw_compile.kongblocks import EDITIONS, Blocks, Plugin, Route, Service, grouped, tags
 from aigw_compile.plan import Plan
 
 RENDERED = "kong.rendered.yml"
@@ -18,7 +19,8 @@ RENDERED = "kong.rendered.yml"
 def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     """Return kong.yml in the one nested shape that DB-less Kong and decK both read, environment.yaml and secrets.json."""
     blocks = kongblocks.make(gateway, plan, EDITIONS[plan.facts.profile])
-    consumers = [_consumer(block, blocks) for block in blocks.consumers]
+    own = grouped(blocks.plugins, lambda p: "" if p.route or p.service else p.consumer)
+    consumers = [_consumer(block, own.get(block["username"], ())) for block in blocks.consumers]
     mine = tags(gateway)
     body = Block(
         gateway.origin,
@@ -28,7 +30,7 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
             "vaults": [*blocks.vaults],
             "certificates": [*blocks.certificates],
             "services": [_service(s, blocks, mine) for s in blocks.services],
-            "plugins": [p.block for p in blocks.plugins if not (p.route or p.consumer or p.service)],
+            "plugins": [p.block for p in own.get("", ()) if not (p.route or p.consumer or p.service)],
             "consumers": consumers,
         },
     )
@@ -62,11 +64,12 @@ def _service(service: Service, blocks: Blocks, tags: At) -> Block:
     if plugins:
         block["plugins"] = plugins
     streams = bool(service.url)
-    block["routes"] = [_route(route, blocks, tags, streams) for route in service.routes]
+    at_routes = grouped(blocks.plugins, lambda p: p.route)
+    block["routes"] = [_route(route, at_routes.get(route.name, ()), tags, streams) for route in service.routes]
     return block
 
 
-def _route(route: Route, blocks: Blocks, tags: At, streams: bool) -> Block:
+def _route(route: Route, plugins: Sequence[Plugin], tags: At, streams: bool) -> Block:
     """`streams`: answers are passed on as they come; where an AI plugin reads them it says so by itself."""
     block = Block(
         route.origin,
@@ -84,7 +87,7 @@ def _route(route: Route, blocks: Blocks, tags: At, streams: bool) -> Block:
     )
     if route.hosts:
         block["hosts"] = at([*route.hosts], *route.paths_from)
-    block["plugins"] = [_scoped(p) for p in blocks.plugins if p.route == route.name]
+    block["plugins"] = [_scoped(p) for p in plugins]
     return block
 
 
@@ -100,11 +103,9 @@ def _scoped(plugin: Plugin) -> Block:
     return block
 
 
-def _consumer(consumer: Block, blocks: Blocks) -> Block:
-    mine = (p for p in blocks.plugins if p.consumer == consumer["username"])
-    plugins = [p.block for p in mine if not (p.route or p.service)]
+def _consumer(consumer: Block, plugins: Sequence[Plugin]) -> Block:
     if plugins:
-        consumer["plugins"] = plugins
+        consumer["plugins"] = [p.block for p in plugins]
     return consumer
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from aigw_compile import ir
-from aigw_compile.document import Block
+from aigw_compile.document import Block, at
 from aigw_compile.kongblocks import (
     access,
     behind,
@@ -35,12 +35,15 @@ from aigw_compile.kongblocks import (
 )
 from aigw_compile.kongblocks.edition import EDITIONS, Edition
 from aigw_compile.kongblocks.names import TAG, tags
-from aigw_compile.kongblocks.plugin import Plugin, spread
+from aigw_compile.kongblocks.plugin import Plugin, grouped, spread
 from aigw_compile.kongblocks.routes import Route, Service
 from aigw_compile.kongblocks.secrets import Reference
 from aigw_compile.kongblocks.wanted import Wanted, wanted
 from aigw_compile.kongblocks.wanted import uses as secret_uses
-from aigw_compile.plan import Plan
+from aigw_compile.plan import Plan, fits
+from aigw_compile.policies.ip_restriction import IpRestriction
+from aigw_compile.policies.prompt_decorator import PromptDecorator
+from aigw_compile.policies.prompt_guard import PromptGuard
 
 
 class Key(NamedTuple):
@@ -92,6 +95,12 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
         *answering(gateway, plan, edition, listed),
     )
     plugins = tuple(spread(gateway.name, [s.name for s in services], made, counting))
+    at_route, of_caller = {r.name: r.origin for r in listed}, {c.name: c.origin for c in gateway.consumers}
+    for one in plugins:
+        # Whether one can count over all models, every model decides.
+        over_all = ("spec", "models") if one.name in counting and not one.route else None
+        homes = (at_route.get(one.route), of_caller.get(one.consumer), over_all)
+        one.block["instance_name"] = at(one.block["instance_name"], one.block.origin, *(x for x in homes if x))
     used = [*secret_uses(plan.left(gateway))]
     variables = watch.environment(gateway, plan, edition)
     prefixes = doors.credential_prefixes(gateway)
@@ -117,17 +126,19 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
 
 def _models(gateway: ir.Gateway, plan: Plan, edition: Edition, listed: tuple[Route, ...]) -> Iterator[Plugin]:
     """The plugins of models, each at its route, and those that count calls."""
+    made = access.made_groups(gateway)
+    restricted, guarded, decorated = (fits.with_own(gateway, x) for x in (IpRestriction, PromptGuard, PromptDecorator))
     for route in listed:
         if "OPTIONS" in route.methods:
             yield access.refused(route)
             continue
-        yield from edge.addresses(gateway, plan, route)
+        yield from edge.addresses(gateway, plan, route, restricted)
         if route.model is None:
             yield access.model_list(gateway, route)
             continue
-        yield from access.rules(gateway, plan, route)
+        yield from access.rules(plan, route, made)
         yield edge.size(gateway, route)
-        yield from prompts.prompts(gateway, plan, edition, route)
+        yield from prompts.prompts(gateway, plan, edition, route, guarded, decorated)
         yield from transformers.transformers(gateway, plan, edition, route)
         yield from upstream.upstream(gateway, plan, edition, route)
     yield from limits.limits(gateway, plan, edition, listed)
@@ -145,6 +156,7 @@ __all__ = [
     "Route",
     "Service",
     "Wanted",
+    "grouped",
     "make",
     "tags",
 ]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from aigw_compile import ir
-from aigw_compile.diagnostic import Pointer
 from aigw_compile.document import Block, at
 from aigw_compile.kongblocks import names
 from aigw_compile.kongblocks.plugin import Plugin, make
@@ -14,13 +13,13 @@ from aigw_compile.kongblocks.routes import Route
 from aigw_compile.plan import Plan
 
 
-def rules(gateway: ir.Gateway, plan: Plan, route: Route) -> Iterator[Plugin]:
+def rules(plan: Plan, route: Route, made: Mapping[str, str]) -> Iterator[Plugin]:
     """Yield the acl of a model that not everybody may call. A gateway that knows nobody has no such model (AIG4007)."""
     model = route.model
     if not model or not model.access or plan.lost(model.access.origin):
         return
     access = model.access
-    groups = allowed_groups(gateway, model)
+    groups = (made[model.name],) if model.name in made else dict.fromkeys(access.allow.groups if access.allow else ())
     origins = (w.origin for w in (access.allow, access.deny) if w)
     config = Block(
         access.origin,
@@ -29,48 +28,38 @@ def rules(gateway: ir.Gateway, plan: Plan, route: Route) -> Iterator[Plugin]:
     yield make("acl", f"{route.name}-acl", config, route.name)
 
 
-def allowed_groups(gateway: ir.Gateway, model: ir.Model) -> tuple[str, ...]:
-    """Return the acl groups whose members may call a model: its own, or, where rules name consumers or deny, a made one."""
-    access = model.access
-    if access is None:
-        return ()
-    if access.allow and access.allow.groups and not access.allow.consumers and access.deny is None:
-        return tuple(dict.fromkeys(access.allow.groups))
-    return (_made_group(gateway, model),)
-
-
-def _made_group(gateway: ir.Gateway, model: ir.Model) -> str:
-    """A group that nobody can be a member of by the spec's own groups."""
+def made_groups(gateway: ir.Gateway) -> dict[str, str]:
+    """Return the acl group of each model whose rules name consumers or deny: one that nobody is in by the spec's own groups."""
     taken = {g for c in gateway.consumers for g in c.groups} | {g.name for g in gateway.consumer_groups}
-    name = f"may-call:{model.name}"
-    while name in taken:
-        name += "+"
-    return name
+    found = {}
+    for model in gateway.models:
+        access = model.access
+        if access and not (access.allow and access.allow.groups and not access.allow.consumers and not access.deny):
+            name = f"may-call:{model.name}"
+            while name in taken:
+                name += "+"
+            found[model.name] = name
+    return found
 
 
 def consumers(gateway: ir.Gateway, plan: Plan) -> list[Block]:
     """Return the consumers: username, acls, tags. Their keys are no part of the configuration."""
     made = []
+    origins = {g.name: g.origin for g in gateway.consumer_groups}
+    groups_of = made_groups(gateway)
+    ruled = [m for m in gateway.models if m.name in groups_of and m.access and not plan.lost(m.access.origin)]
     for consumer in gateway.consumers:
         block = Block(consumer.origin, {"username": at(consumer.name, (*consumer.origin, "name"))})
-        groups = () if gateway.behind else acl_groups(gateway, plan, consumer)
-        if groups:
-            block["acls"] = [Block(origin, {"group": group, "tags": [names.TAG]}) for group, origin in groups]
+        groups = {group: origins.get(group, (*consumer.origin, "groups")) for group in consumer.groups}
+        groups |= {groups_of[m.name]: m.access.origin for m in ruled if m.access and ir.may_call(m, consumer)}
+        if groups and not gateway.behind:
+            block["acls"] = [
+                Block(origin, {"group": at(group, origin, (*consumer.origin, "groups")), "tags": [names.TAG]})
+                for group, origin in groups.items()
+            ]
         block["tags"] = [names.TAG]
         made.append(block)
     return made
-
-
-def acl_groups(gateway: ir.Gateway, plan: Plan, consumer: ir.Consumer) -> tuple[tuple[str, Pointer], ...]:
-    """Return the acl groups of a consumer, each with its place: its own, and those made for models."""
-    origins = {g.name: g.origin for g in gateway.consumer_groups}
-    found = {group: origins.get(group, (*consumer.origin, "groups")) for group in consumer.groups}
-    for model in gateway.models:
-        made = _made_group(gateway, model)
-        lost = model.access is None or plan.lost(model.access.origin)
-        if not lost and model.access and made in allowed_groups(gateway, model) and ir.may_call(model, consumer):
-            found[made] = model.access.origin
-    return tuple(found.items())
 
 
 def refused(route: Route) -> Plugin:

@@ -13,6 +13,7 @@ from aigw_compile.kongblocks.edition import PERIODS, Edition
 from aigw_compile.kongblocks.plugin import Plugin, make
 from aigw_compile.kongblocks.routes import Route, Service
 from aigw_compile.plan import Plan, fits
+from aigw_compile.policies.ip_restriction import IpRestriction
 
 DOORS: Mapping[str, tuple[str, str]] = {
     "chat": ("POST", "/v1/chat/completions"),
@@ -80,11 +81,12 @@ def services(gateway: ir.Gateway, found: tuple[Route, ...]) -> tuple[Service, ..
 
 def plugins(gateway: ir.Gateway, plan: Plan, edition: Edition, found: tuple[Route, ...]) -> Iterator[Plugin]:
     """Yield what stands at the routes and at the service for calls."""
+    restricted = fits.with_own(gateway, IpRestriction)
     for route in found:
         if not route.door:
             yield access.refused(route)
             continue
-        yield from edge.addresses(gateway, plan, route)
+        yield from edge.addresses(gateway, plan, route, restricted)
         yield _handing(gateway, route)
         if route.door != "models":
             yield edge.size(gateway, route)

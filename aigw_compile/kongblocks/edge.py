@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
@@ -67,8 +67,11 @@ def cors(gateway: ir.Gateway, plan: Plan) -> Iterator[Plugin]:
     yield make("cors", f"{gateway.name}-cors", made)
 
 
-def addresses(gateway: ir.Gateway, plan: Plan, route: Route) -> Iterator[Plugin]:
-    """Yield ip-restriction for a route, and for each consumer for whom it is another: one that lets through whom all do."""
+def addresses(gateway: ir.Gateway, plan: Plan, route: Route, restricted: Iterable[ir.Consumer]) -> Iterator[Plugin]:
+    """Yield ip-restriction for a route, and for each consumer for whom it is another: one that lets through whom all do.
+
+    `restricted`: the consumers who have an own one.
+    """
 
     def config(consumer: ir.Consumer | None) -> Block | None:
         scopes = fits.applying(gateway, route.model or gateway.models[0], consumer)
@@ -84,12 +87,13 @@ def addresses(gateway: ir.Gateway, plan: Plan, route: Route) -> Iterator[Plugin]
         for name, values in (("allow", found.allow), ("deny", found.deny)):
             if values:
                 block[name] = at([*values], *found.origins)
-        return Block(block.origin, {**block, "status": 403})
+        block["status"] = 403
+        return block
 
     base = config(None)
     if base:
         yield make("ip-restriction", f"{route.name}-addresses", base, route.name)
-    for consumer in () if fits.anonymous(gateway) else gateway.consumers:
+    for consumer in restricted:
         own = config(consumer)
         if own and own != base:
             yield make("ip-restriction", f"{route.name}-addresses-{consumer.name}", own, route.name, consumer.name)

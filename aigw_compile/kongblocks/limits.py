@@ -97,45 +97,59 @@ def _counted(
             first.setdefault(one.model.name, one)
     stores = {x.origin: _held(gateway, plan, s) for s in ir.scopes(gateway) for x in ir.every(s.policies, Limit)}
 
-    def instance(mine: list[Limit], consumer: ir.Consumer | None) -> Plugin:
-        store = next((found for x in mine if (found := stores[x.origin])), None)
-        return _instance(plan, edition, plugin, held, mine, models, where, space, route, consumer, store)
+    mine = frozenset(x.origin for x in kept)
+    special = _with_own(gateway, counter, mine)
+
+    def instance(some: list[Limit], consumer: ir.Consumer | None) -> Plugin:
+        store = next((found for x in some if (found := stores[x.origin])), None)
+        return _instance(plan, edition, plugin, held, some, providers, where, space, route, consumer, store)
 
     for route in per_model:
-        models = [route.model] if route and route.model else [*gateway.models]
-        base = _applying(gateway, models, None, counter, kept, unit)
+        models = [route.model] if route and route.model else gateway.models
+        providers = tuple({NAMES[t.provider.dialect]: None for m in models for t in targets(m, plan, edition)})
+        # What stands at a model counts for that model, so where one counter is for all of them any model will do.
+        base = _applying(gateway, models[0], None, counter, mine)
         where = route.name if route else gateway.name
         space = first[route.model.name].name if route and route.model else where
         if base:
             yield instance(base, None)
-        if fits.anonymous(gateway):
-            continue
-        for consumer in gateway.consumers:
-            own = _applying(gateway, models, consumer, counter, kept, unit)
+        for consumer in special:
+            own = _applying(gateway, models[0], consumer, counter, mine)
             if own and own != base:
                 yield instance(own, consumer)
 
 
+def _with_own(gateway: ir.Gateway, counter: fits.Counter, mine: Collection[Pointer]) -> list[ir.Consumer]:
+    """The consumers for whom other limits apply than for anybody: by themselves, by a group, or as a member that is counted."""
+    if fits.anonymous(gateway):
+        return []
+
+    def has(policies: ir.Policies) -> bool:
+        return any(x.origin in mine for x in ir.every(policies, Limit))
+
+    groups = {g.name for g in gateway.consumer_groups if has(g.policies)} | _groups(counter)
+    return [c for c in gateway.consumers if has(c.policies) or not groups.isdisjoint(c.groups)]
+
+
 def _applying(
     gateway: ir.Gateway,
-    models: Sequence[ir.Model],
+    model: ir.Model,
     consumer: ir.Consumer | None,
     counter: fits.Counter,
-    kept: tuple[Limit, ...],
-    unit: str,
+    mine: Collection[Pointer],
 ) -> list[Limit]:
-    found: dict[Pointer, Limit] = {}
-    for model in models:
-        for scope in fits.applying(gateway, model, consumer):
-            for limit in ir.every(scope.policies, Limit):
-                if limit in kept and counter in fits.counters(gateway, scope, limit) and _member(counter, consumer):
-                    found[limit.origin] = limit
-    return [*found.values()]
+    if not _groups(counter).issubset(consumer.groups if consumer else ()):
+        return []
+    return [
+        limit
+        for scope in fits.applying(gateway, model, consumer)
+        for limit in ir.every(scope.policies, Limit)
+        if limit.origin in mine and counter in fits.counters(gateway, scope, limit)
+    ]
 
 
-def _member(counter: fits.Counter, consumer: ir.Consumer | None) -> bool:
-    groups = [part.removeprefix("group:") for part in counter if part.startswith("group:")]
-    return all(consumer is not None and group in consumer.groups for group in groups)
+def _groups(counter: fits.Counter) -> frozenset[str]:
+    return frozenset(part.removeprefix("group:") for part in counter if part.startswith("group:"))
 
 
 def _instance(
@@ -144,7 +158,7 @@ def _instance(
     plugin: str,
     placed: fits.Placed,
     mine: list[Limit],
-    models: Sequence[ir.Model],
+    providers: tuple[str, ...],
     where: str,
     space: str,
     route: Route | None,
@@ -167,10 +181,10 @@ def _instance(
     # Members of a group share one counter; everything else counts in the namespace of its own instance.
     shared = [part.removeprefix("group:") for part in placed.counter if part.startswith("group:")]
     namespace = f"{space}-{short}" + (f"-group-{shared[0]}" if shared else tail)
-    called = {NAMES[t.provider.dialect]: None for m in models for t in targets(m, plan, edition)}
-    providers = tuple(called) or ("openai",)
     origin = mine[0].origin
-    made = Instance(origin, placed.counter, _ascending(windows), places, namespace, held, edition, providers)
+    made = Instance(
+        origin, placed.counter, _ascending(windows), places, namespace, held, edition, providers or ("openai",)
+    )
     config = _CONFIG[plugin](made)
     if plugin == "ai-rate-limiting-advanced" and route and "token-policies" not in edition.has:
         config.update(route.format)

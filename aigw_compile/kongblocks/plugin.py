@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from aigw_compile.diagnostic import Pointer
 from aigw_compile.document import Block, at
 from aigw_compile.kongblocks.names import TAG, tag
+
+T = TypeVar("T")
 
 
 class Plugin(NamedTuple):
@@ -29,6 +31,14 @@ class Plugin(NamedTuple):
     @property
     def config(self) -> dict[str, Any]:
         return dict(self.block["config"])
+
+
+def grouped(items: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
+    """Return what belongs to each name, in its order; a gateway may have thousands of them."""
+    found: dict[str, list[T]] = {}
+    for item in items:
+        found.setdefault(name(item), []).append(item)
+    return found
 
 
 def make(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from aigw_compile import ir
 from aigw_compile.document import Block, at
@@ -13,8 +13,18 @@ from aigw_compile.plan import Plan, fits, sending
 from aigw_compile.policies.prompt_decorator import Message
 
 
-def prompts(gateway: ir.Gateway, plan: Plan, edition: Edition, route: Route) -> Iterator[Plugin]:
-    """Yield the guard and the decorator of a chat model's route, and those of each consumer for whom they are others."""
+def prompts(
+    gateway: ir.Gateway,
+    plan: Plan,
+    edition: Edition,
+    route: Route,
+    guarded: Iterable[ir.Consumer],
+    decorated: Iterable[ir.Consumer],
+) -> Iterator[Plugin]:
+    """Yield the guard and the decorator of a chat model's route, and those of each consumer for whom they are others.
+
+    `guarded`, `decorated`: the consumers who have an own one.
+    """
     if route.model and sending.embeds(route.model):
         return
 
@@ -24,20 +34,23 @@ def prompts(gateway: ir.Gateway, plan: Plan, edition: Edition, route: Route) -> 
     def decorator(scopes: list[ir.Scope]) -> Block | None:
         return _decorator(gateway, plan, edition, route, scopes)
 
-    yield from _for_all(gateway, route, "ai-prompt-guard", "guard", guard)
-    yield from _for_all(gateway, route, "ai-prompt-decorator", "decorator", decorator)
+    yield from _for_all(gateway, route, "ai-prompt-guard", "guard", guarded, guard)
+    yield from _for_all(gateway, route, "ai-prompt-decorator", "decorator", decorated, decorator)
 
 
 def _for_all(
-    gateway: ir.Gateway, route: Route, name: str, short: str, config: Callable[[list[ir.Scope]], Block | None]
+    gateway: ir.Gateway,
+    route: Route,
+    name: str,
+    short: str,
+    special: Iterable[ir.Consumer],
+    config: Callable[[list[ir.Scope]], Block | None],
 ) -> Iterator[Plugin]:
     assert route.model
     base = config([*fits.applying(gateway, route.model, None)])
     if base:
         yield make(name, f"{route.name}-{short}", base, route.name)
-    if fits.anonymous(gateway):
-        return
-    for consumer in gateway.consumers:
+    for consumer in special:
         own = config([*fits.applying(gateway, route.model, consumer)])
         if own and own != base:
             yield make(name, f"{route.name}-{short}-{consumer.name}", own, route.name, consumer.name)

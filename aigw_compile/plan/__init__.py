@@ -45,11 +45,12 @@ class Plan(NamedTuple):
     losses: tuple[Loss, ...]
     unused: tuple[Accept, ...]
     """Accepted losses of this target and gateway that no longer occur."""
+    gone: frozenset[Pointer]
+    """The places that the target does nothing with."""
 
     def lost(self, at: Pointer) -> bool:
         """Say whether what stands at a place is not done by the target at all (it, or what is around it)."""
-        gone = (loss.at for loss in self.losses if loss.capability.support is Support.NONE)
-        return any(at[: len(place)] == place for place in gone)
+        return any(at[:depth] in self.gone for depth in range(len(at) + 1))
 
     def left(self, gateway: ir.Gateway) -> ir.Gateway:
         """Return the gateway without what the target does nothing with."""
@@ -74,7 +75,8 @@ def plan(gateway: ir.Gateway, written: Json, facts: TargetFacts, accepts: Sequen
             used.add(taken)
             loss = loss._replace(accepted=taken.reason)
         losses.append(loss)
-    return Plan(facts, tuple(losses), tuple(a for a in mine if a not in used))
+    gone = frozenset(loss.at for loss in losses if loss.capability.support is Support.NONE)
+    return Plan(facts, tuple(losses), tuple(a for a in mine if a not in used), gone)
 
 
 def asks(written: Json) -> Iterator[Ask]:

@@ -32,11 +32,28 @@ def anonymous(gateway: ir.Gateway) -> bool:
 
 
 def calls(gateway: ir.Gateway) -> Iterator[tuple[ir.Model, ir.Consumer | None]]:
-    """Yield every pair of a model and a consumer, and of a model and None: a caller for whom nothing of their own stands."""
-    for model in gateway.models:
+    """Yield a pair of a model and a consumer for every set of policies that applies to a call, and of a model and None.
+
+    None is a caller for whom nothing of their own stands. Of models, and of consumers, that differ in nothing that counts
+    here the first stands for all: thousands of each are few kinds.
+    """
+    models: dict[Pointer, ir.Model] = {}
+    callers: dict[object, ir.Consumer] = {}
+    for m in gateway.models:
+        models.setdefault(m.origin if m.policies else (), m)
+    for c in () if anonymous(gateway) else gateway.consumers:
+        callers.setdefault((c.groups, c.origin if c.policies else ()), c)
+    for model in models.values():
         yield model, None
-        if not anonymous(gateway):
-            yield from ((model, c) for c in gateway.consumers)
+        yield from ((model, c) for c in callers.values())
+
+
+def with_own(gateway: ir.Gateway, kind: type[ir.Policy]) -> tuple[ir.Consumer, ...]:
+    """Return the consumers at whom, or at a group of whose, a policy of a kind stands: all others are as anybody."""
+    if anonymous(gateway):
+        return ()
+    groups = {g.name for g in gateway.consumer_groups if ir.every(g.policies, kind)}
+    return tuple(c for c in gateway.consumers if ir.every(c.policies, kind) or not groups.isdisjoint(c.groups))
 
 
 def members(gateway: ir.Gateway, group: str) -> tuple[ir.Consumer, ...]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from aigw_compile.diff import CLASSES, Change, Diff
+from aigw_compile.diff import CLASSES, Change, Diff, TargetChange
 from aigw_compile.mask import scrub
 from aigw_compile.render import html
 from aigw_compile.render.grouped import Group, advice, grouped, shared
@@ -88,10 +88,15 @@ def text(diff: Diff, places: Places, *, colour: bool = False, told: Collection[s
     for name, found in diff.targets.items():
         alone = [t for t in found if not t.causes]
         if alone:
-            lines.append(f"  by the compiler itself: {name} {len(alone)}, such as {alone[0].place}")
+            lines.append(f"  {_alone(alone)}: {name} {len(alone)}, such as {alone[0].place}")
     lines += [f"  accepted, security-relaxing: {loss}" for loss in diff.accepted]
     lines += [f"  {note}" for note in diff.notes]
     return scrub("\n".join(lines) + "\n")
+
+
+def _alone(found: Sequence[TargetChange]) -> str:
+    """What made differences that no change of the spec did."""
+    return "by nothing that is known (AIG9004)" if any(t.unexplained for t in found) else "by the compiler itself"
 
 
 def _painted(label: str, change: Change, colour: bool) -> str:
@@ -124,6 +129,8 @@ def markdown(diff: Diff, places: Places) -> str:
         lines += ["", "</details>"]
     for name, found in diff.targets.items():
         if found:
+            if alone := [t for t in found if not t.causes]:
+                lines += ["", f"{name}: {len(alone)} differences made {_alone(alone)}, such as `{alone[0].place}`."]
             lines += [
                 "",
                 f"<details><summary>{name}: {len(found)} difference{'' if len(found) == 1 else 's'}</summary>",
@@ -201,6 +208,7 @@ def as_data(diff: Diff, places: Places) -> dict[str, Any]:
                     "before": t.before,
                     "after": t.after,
                     "causes": [diff.changes[i].fingerprint for i in t.causes],
+                    **({"unexplained": True} if t.unexplained else {}),
                 }
                 for t in found
             ]

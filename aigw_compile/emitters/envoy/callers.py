@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aigw_compile import ir
+from aigw_compile.diagnostic import Pointer
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import tls, wire
 from aigw_compile.emitters.envoy.providers import remote_cluster
@@ -29,7 +30,7 @@ def with_keys(auth: ir.Auth) -> bool:
     return bool(auth.api_key_headers) or auth.basic
 
 
-def filters(auth: ir.Auth, *, apart: bool) -> Iterator[Block]:
+def filters(auth: ir.Auth, *, apart: Sequence[Pointer]) -> Iterator[Block]:
     """Yield the filters of step 3, in their order; request.lua finds the caller by itself unless that is done `apart`."""
     yield wire.lua(auth.origin, "key", "json", "reply", "key")
     if auth.jwt:
@@ -37,7 +38,7 @@ def filters(auth: ir.Auth, *, apart: bool) -> Iterator[Block]:
     if with_keys(auth):
         yield _client_keys(auth)
     if apart:
-        yield wire.lua(auth.origin, "caller", "reply", "caller", "apart")
+        yield wire.lua(apart[0], "caller", "reply", "caller", "apart")
 
 
 def key_data(gateway: ir.Gateway, auth: ir.Auth) -> Block:

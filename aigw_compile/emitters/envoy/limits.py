@@ -166,7 +166,10 @@ def _filter(gateway: ir.Gateway, x: Placed, requests: int) -> Block:
             # Envoy demands a bucket for requests under no descriptor, that is, for those whom the limit does not mean.
             "token_bucket": unlimited,
             "always_consume_default_token_bucket": False,
-            "max_dynamic_descriptors": min(_counters(gateway, x), 1_000_000),
+            "max_dynamic_descriptors": at(
+                min(_counters(gateway, x), 1_000_000),
+                *(("spec", kind) for kind in ("models", "consumerGroups", "consumers")),
+            ),
             "enable_retry_after_header": True,
             "descriptors": [{"entries": [{"key": counted}], "token_bucket": bucket}],
             "rate_limits": actions,

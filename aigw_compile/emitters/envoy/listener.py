@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from aigw_compile import ir
+from aigw_compile.diagnostic import Pointer
 from aigw_compile.document import Block, at
 from aigw_compile.emitters.envoy import callers, edge, guards, limits, observe, routes, tls, wire
 from aigw_compile.emitters.envoy.counting import Answer, Counting
@@ -23,7 +24,7 @@ def listener(
 ) -> Block:
     """Return one public listener; `buffer` is in bytes, `slots` how many user messages an allow list can look at."""
     guarded, restricted = guards.placed(gateway), edge.placed(gateway)
-    apart = any(r.scope.kind in _OF_CALLERS for r in restricted)
+    apart = tuple(r.restriction.origin for r in restricted if r.scope.kind in _OF_CALLERS)
     virtual_hosts = [
         Block(
             own.origin,
@@ -75,7 +76,7 @@ def _per_filter(
     guarded: tuple[guards.Placed, ...],
     limited: tuple[limits.Placed, ...],
     slots: int,
-    apart: bool,
+    apart: tuple[Pointer, ...],
     counting: Counting,
 ) -> dict[str, Any]:
     """What the scripts know, by the filter that they stand in, and what browsers may do."""
@@ -87,7 +88,7 @@ def _per_filter(
         who = callers.caller_data(gateway, auth)
         if apart:
             found["caller"] = wire.lua_data(auth.origin, who)
-        request["who"] = Block(auth.origin, {"apart": True}) if apart else who
+        request["who"] = at(Block(apart[0], {"apart": True}) if apart else who, auth.origin)
     if own.cors:
         found["cors"] = edge.cors_policy(own.cors, counting.headers)
     return {**found, "request": wire.lua_data(("spec",), request)}
@@ -118,7 +119,7 @@ def _filters(
     limited: tuple[limits.Placed, ...],
     restricted: tuple[edge.Placed, ...],
     slots: int,
-    apart: bool,
+    apart: tuple[Pointer, ...],
     counting: Counting,
 ) -> list[Block]:
     """The steps of the language, in their order."""
@@ -161,7 +162,8 @@ def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, 
     if own.trusted_proxies:
         mutations.append({"remove_on_match": {"key_matcher": {"prefix": _ENVOYS}}})
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    return wire.extension(own.origin, "strip", kind, {"mutations": mutations})
+    origins = (own.origin, *(x.limit.origin for x in limited))
+    return wire.extension(own.origin, "strip", kind, {"mutations": at(mutations, *origins)})
 
 
 _DETAILS = "response.code_details"

@@ -77,7 +77,7 @@ def _route(
     if hosts:
         spec["hostnames"] = at(hosts, *((*x.origin, "hostnames") for x in scene.gateway.listeners))
     if costs:
-        spec["llmRequestCosts"] = costs
+        spec["llmRequestCosts"] = at(costs, ("spec", "models"))  # every model decides which limits count at all
     spec["rules"] = [rule]
     return spec
 
@@ -116,12 +116,13 @@ def traffic(scene: Scene, limits: Sequence[Block]) -> Iterator[Block]:
     `limits` stand in a policy of the Gateway, with which these merge, or, where that is of somebody else, in each of them.
     """
     merged = bool(limits) and not scene.attached
+    merging = {"mergeType": at("StrategicMerge", ("spec", "models"), *(x.origin for x in limits))}
     for model in scene.gateway.models:
         targets = usable(scene, model)
         if not targets:
             continue
         refs = [ref(GATEWAY_API, "HTTPRoute", name) for name, _ in route_names(scene, model)]
-        spec: dict[str, Any] = {"targetRefs": refs, **({"mergeType": "StrategicMerge"} if merged else {})}
+        spec: dict[str, Any] = {"targetRefs": refs, **(merging if merged else {})}
         spec["retry"] = _retry(scene, model, targets)
         spec["timeout"] = {"tcp": Block(model.timeouts.origin, {"connectTimeout": duration(model.timeouts.connect)})}
         spec["healthCheck"] = {"passive": Block(model.health.origin, _passive(model.health))}
@@ -129,7 +130,7 @@ def traffic(scene: Scene, limits: Sequence[Block]) -> Iterator[Block]:
             spec["rateLimit"] = {"type": "Global", "global": {"rules": [*limits]}}
         if model.algorithm == "round-robin":
             spec["loadBalancer"] = at(Block(model.origin, {"type": "RoundRobin"}), (*model.origin, "loadBalancing"))
-            spec = Block(model.origin, spec)
+        spec = Block(model.origin, spec)
         yield scene.object(model.origin, ENVOY_API, "BackendTrafficPolicy", scene.name(model.name), spec)
 
 

@@ -157,7 +157,8 @@ def _authorization(scene: Scene) -> dict[str, Any]:
                 rules.append(Block(issuer.origin, {"action": "Allow", "principal": principal}))
     if not rules:
         return {}
-    return {"authorization": {"defaultAction": "Deny" if strangers else "Allow", "rules": rules}}
+    default = at("Deny" if strangers else "Allow", ("spec", "consumers"), *(x.origin for x in issuers))
+    return {"authorization": Block(("spec", "auth"), {"defaultAction": default, "rules": rules})}
 
 
 def _access(scene: Scene, issuers: list[ir.Jwt]) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from aigw_compile import ir, kongblocks
@@ -12,7 +12,7 @@ from aigw_compile.document import Block, Document, at
 from aigw_compile.emitters.kubernetes.gateways import gateway_class, gateway_object, parent
 from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, amounts, budget, cpu_metric, label, ref, scene
 from aigw_compile.emitters.kubernetes.secrets import Secrets, of_consumer, of_login, of_wanted
-from aigw_compile.kongblocks import EDITIONS, Blocks, Plugin, Route, Wanted
+from aigw_compile.kongblocks import EDITIONS, Blocks, Key, Password, Plugin, Route, Wanted, grouped
 from aigw_compile.plan import Plan
 
 OPERATOR, KONG = "gateway-operator.konghq.com", "configuration.konghq.com"
@@ -31,6 +31,14 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     here = scene(gateway, plan)
     secrets = Secrets(here, _SECRET)
     blocks = kongblocks.make(gateway, plan, EDITIONS[plan.facts.works_as[1]])
+    at_routes, own = grouped(blocks.plugins, lambda p: p.route), grouped(blocks.plugins, lambda p: p.consumer)
+    keys = grouped(blocks.keys, lambda k: k.consumer.name)
+    passwords = grouped(blocks.passwords, lambda p: p.consumer.name)
+
+    def consumer(block: Block) -> Iterator[Block]:
+        name = block["username"]
+        return _consumer(here, secrets, block, keys.get(name, []), passwords.get(name, []), own.get(name, []))
+
     env = [*_variables(here, secrets, blocks)]
     objects: list[Json] = [
         *_configuration(here, env),
@@ -39,8 +47,8 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
         *(_vault(here, vault) for vault in blocks.vaults),
         *(_plugin(here, plugin) for plugin in blocks.plugins),
         _egress(here, blocks),
-        *(o for route in blocks.routes for o in _routes(here, blocks, route)),
-        *(o for consumer in blocks.consumers for o in _consumer(here, secrets, blocks, consumer)),
+        *(o for route in blocks.routes for o in _routes(here, at_routes.get(route.name, []), route)),
+        *(o for block in blocks.consumers for o in consumer(block)),
     ]
     return (Document("manifests.yaml", objects, stream=True), secrets.document())
 
@@ -129,15 +137,17 @@ def plugin_name(plugin: Plugin) -> str:
 def _plugin(here: Scene, plugin: Plugin) -> Block:
     block = plugin.block
     tags = at(",".join(block["tags"]), *block.origins.get("tags", ()))
-    root = {"plugin": plugin.name, "instance_name": block["instance_name"], "config": block["config"]}
+    root = {"plugin": plugin.name, "instance_name": block.placed()["instance_name"], "config": block["config"]}
     notes = {"konghq.com/tags": tags}
     name = plugin_name(plugin)
     return here.object(block.origin, f"{KONG}/v1", "KongPlugin", name, None, root=root, annotations=notes)
 
 
-def _named(plugins: Iterator[Plugin]) -> dict[str, str]:
-    names = ",".join(map(plugin_name, plugins))
-    return {"konghq.com/plugins": names} if names else {}
+def _named(plugins: Iterable[Plugin]) -> dict[str, Any]:
+    mine = [*plugins]
+    names = ",".join(map(plugin_name, mine))
+    origins = (o for p in mine for o in p.block.origins["instance_name"])
+    return {"konghq.com/plugins": at(names, *origins)} if mine else {}
 
 
 def _egress(here: Scene, blocks: Blocks) -> Block:
@@ -157,12 +167,12 @@ def _egress(here: Scene, blocks: Blocks) -> Block:
     return here.object(service.origins[0], "v1", "Service", here.name("egress"), spec, annotations=notes)
 
 
-def _routes(here: Scene, blocks: Blocks, route: Route) -> Iterator[Block]:
+def _routes(here: Scene, plugins: Iterable[Plugin], route: Route) -> Iterator[Block]:
     """An HTTPRoute; several where it has more paths or host names than one holds."""
     notes = {
         "konghq.com/strip-path": "false",
         "konghq.com/preserve-host": "false",
-        **_named(p for p in blocks.plugins if p.route == route.name),
+        **_named(plugins),
     }
     backend = {"group": "", "kind": "Service", "name": here.name("egress"), "port": 443, "weight": 1}
     number = 0
@@ -189,7 +199,14 @@ def _parts(values: tuple[str, ...], most: int) -> list[tuple[str, ...]]:
     return [values[start : start + most] for start in range(0, len(values), most)]
 
 
-def _consumer(here: Scene, secrets: Secrets, blocks: Blocks, consumer: Block) -> Iterator[Block]:
+def _consumer(
+    here: Scene,
+    secrets: Secrets,
+    consumer: Block,
+    keys: Sequence[Key],
+    passwords: Sequence[Password],
+    plugins: Sequence[Plugin],
+) -> Iterator[Block]:
     """A KongConsumer, and its acl groups: Secrets, though there is nothing secret in them."""
     name = str(consumer["username"])
     credentials: list[str] = []
@@ -197,26 +214,24 @@ def _consumer(here: Scene, secrets: Secrets, blocks: Blocks, consumer: Block) ->
         group = f"{here.gateway.name}.{name}.group.{number}"
         credentials.append(group)
         labels = {**_SECRET, "konghq.com/credential": "acl"}
-        data = Block(acl.origin, {"group": base64.b64encode(str(acl["group"]).encode()).decode()})
+        text = base64.b64encode(str(acl["group"]).encode()).decode()
+        data = Block(acl.origin, {"group": at(text, *acl.origins["group"])})
         yield here.object(acl.origin, "v1", "Secret", group, None, root={"type": "Opaque", "data": data}, labels=labels)
-    for key in blocks.keys:
-        if key.consumer.name == name:
-            credentials += _keys(here, secrets, key)
-    for one in blocks.passwords:
-        if one.consumer.name == name:
-            credentials.append(_password(here, secrets, one))
-    notes = {**_class(here), **_named(p for p in blocks.plugins if p.consumer == name)}
+    for key in keys:
+        credentials += _keys(here, secrets, key)
+    credentials += (_password(here, secrets, one) for one in passwords)
+    notes = {**_class(here), **_named(plugins)}
     root: dict[str, Any] = {"username": at(name, *consumer.origins.get("username", ()))}
     if credentials:
-        origins = [k.ref.origin for k in blocks.keys if k.consumer.name == name]
-        origins += [p.login.origin for p in blocks.passwords if p.consumer.name == name]
+        origins = [*(k.ref.origin for k in keys), *(p.login.origin for p in passwords)]
+        origins += (acl.origin for acl in consumer.get("acls", ()))
         root["credentials"] = at([*dict.fromkeys(credentials)], *origins)
     yield here.object(
         consumer.origin, f"{KONG}/v1", "KongConsumer", here.name(name), None, root=root, annotations=notes
     )
 
 
-def _keys(here: Scene, secrets: Secrets, key: kongblocks.Key) -> Iterator[str]:
+def _keys(here: Scene, secrets: Secrets, key: Key) -> Iterator[str]:
     """The Secrets of a key, one for each prefix: key-auth compares a header as a whole."""
     borrowed = key.ref.in_cluster and key.ref.property == "key" and key.prefixes == ("",)
     if borrowed:
@@ -231,7 +246,7 @@ def _keys(here: Scene, secrets: Secrets, key: kongblocks.Key) -> Iterator[str]:
         yield name
 
 
-def _password(here: Scene, secrets: Secrets, one: kongblocks.Password) -> str:
+def _password(here: Scene, secrets: Secrets, one: Password) -> str:
     """The Secret of a user name and its password. One of the cluster's own has to be copied by hand: it has no user name."""
     name = f"{here.gateway.name}.{one.consumer.name}.password.{one.number + 1}"
     if not one.login.password.in_cluster:

@@ -21,7 +21,7 @@ def policies(nodes: ir.Policies, origin: Pointer) -> Block:
             guard.origin,
             {"deny": [*guard.deny], "allow": [*guard.allow], "roles": [*guard.roles], "scope": guard.scope},
         )
-    if decorator := ir.only(nodes, PromptDecorator):
+    if (decorator := ir.only(nodes, PromptDecorator)) and (decorator.prepend or decorator.append):
         sides = {"prepend": _messages(decorator.prepend), "append": _messages(decorator.append)}
         block["promptDecorator"] = Block(decorator.origin, sides)
     if limits := ir.every(nodes, Limit):
