@@ -79,6 +79,19 @@ class TargetChange(NamedTuple):
     """Nothing does, although this compiler made both sides: a mistake of ours."""
 
 
+class Estimate(NamedTuple):
+    """What something costs in US dollars before and after, and what that is worked out from."""
+
+    before: float | None
+    """None: nothing bounds it; on both sides: nobody knows."""
+    after: float | None
+    per: str
+    """What for: a number of tokens, a window of a limit, an answer."""
+    most: bool
+    """It is what may be spent at most, and not what is spent."""
+    assumes: str
+
+
 class Change(NamedTuple):
     """One difference in meaning."""
 
@@ -101,6 +114,8 @@ class Change(NamedTuple):
     """Target -> how many differences of its outputs it explains."""
     samples: tuple[str, ...] = ()
     """Up to three of them."""
+    estimate: Estimate | None = None
+    """What it costs, where the price table tells."""
 
     @property
     def fingerprint(self) -> str:
