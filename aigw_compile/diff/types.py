@@ -123,6 +123,15 @@ class Change(NamedTuple):
         return hashlib.sha256(f"{self.op}:{self.place}:{self.before}:{self.after}".encode()).hexdigest()[:12]
 
 
+class Same(NamedTuple):
+    """A difference that normalising removed. None: it stands on one side only."""
+
+    place: str
+    before: Any
+    after: Any
+    why: str
+
+
 class Diff(NamedTuple):
     gateway: str
     first: bool
@@ -136,6 +145,8 @@ class Diff(NamedTuple):
     """How many entities were compared, where a side is no spec: then there is no meaning, and changes are those of outputs."""
     notes: tuple[str, ...] = ()
     """What was not compared, in words."""
+    normalised: tuple[Same, ...] | None = None
+    """What is written differently and means the same, where somebody asked for it."""
 
     @property
     def unexplained(self) -> tuple[TargetChange, ...]:

@@ -75,8 +75,8 @@ def sentence(change: Change, tail: str = "") -> str:
 def reached(change: Change) -> str:
     """Return for how many a change is: what a sentence has after what changed."""
     models, consumers = change.reach
-    who = f" and {_counted(consumers, 'consumer')}" if consumers else ""
-    return f", for {_counted(models, 'model')}{who}" if models else ""
+    who = f" and {counted(consumers, 'consumer')}" if consumers else ""
+    return f", for {counted(models, 'model')}{who}" if models else ""
 
 
 def estimate(found: Estimate) -> str:
@@ -145,8 +145,9 @@ def _lists(change: Change) -> str:
     return ", ".join(parts) + (f" and {left} more" if left else "")
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def counted(number: int, what: str, several: str = "") -> str:
+    """Return a number of things, in the singular or the plural."""
+    return f"{number:,} {what if number == 1 else several or f'{what}s'}"
 
 
 def _words(value: Any) -> str:
