@@ -40,6 +40,8 @@ class Capability(NamedTuple):
     """Where the fact is from."""
     weaker: bool = False
     """A partial that is weaker on auth, access or a guard."""
+    alpha: tuple[str, ...] = ()
+    """What of the target it stands on and the target itself does not call stable yet."""
 
 
 class Feature(NamedTuple):
@@ -312,6 +314,7 @@ def _capability(row: Mapping[str, Any]) -> Capability:
         row.get("nearest", ""),
         row.get("see", ""),
         bool(row.get("weaker")),
+        tuple(row.get("alpha", ())),
     )
 
 

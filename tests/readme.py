@@ -16,8 +16,9 @@ MATRIX_HEAD = """\
 
 What `aigw-compile targets --markdown` prints: native, emulated (by other means), delegated (done by another target that
 stands behind this one), partial (with the difference that the note names), outside (the target has no place for it) or
-none. A star: another answer for some parts, values or gateways. The numbers are those of the notes at the end. Of several
-versions of one thing the first and the last have a column, and below the table stands what each version changes.
+none. A star: another answer for some parts, values or gateways. A plus: it stands on what the target's maker calls alpha or
+work in progress. The numbers are those of the notes at the end. Of several versions of one thing the first and the last have
+a column, and below the table stands what each version changes.
 `make golden` rewrites this page.
 """
 BLOCK = re.compile(r"```console\n\$ aigw-compile (.*)\n(?:.*\n)*?```")

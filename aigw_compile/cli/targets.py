@@ -103,9 +103,12 @@ Rows = list[tuple[Feature, tuple[Capability, ...]]]
 
 
 def _mark(target: TargetFacts, found: Feature, cell: Capability) -> str:
-    """The support, with a star where it is another for a part or value of the feature, or a gateway of a certain shape."""
-    finer = any(c.support is not cell.support for _, c in _finer(target, found))
-    return cell.support.value + ("*" if finer or _conditions(target, found) else "")
+    """The support, with a star where it is another for a part or value of the feature, or a gateway of a certain shape; and a
+    plus where the feature, or a part of it, stands on what is not stable yet."""
+    finer = _finer(target, found)
+    other = any(c.support is not cell.support for _, c in finer) or _conditions(target, found)
+    alpha = cell.alpha or any(c.alpha for _, c in finer)
+    return cell.support.value + ("*" if other else "") + ("+" if alpha else "")
 
 
 def _conditions(target: TargetFacts, found: Feature) -> list[Condition]:
@@ -122,6 +125,7 @@ def _notes(target: TargetFacts, found: Feature, cell: Capability) -> list[str]:
     """What differs and why: always, for a part or a value of the feature, and for gateways of a certain shape."""
     notes = [_note("", cell)] if cell.note else []
     notes += [_note(f"{path} {c.support.value}: ", c) for path, c in _finer(target, found) if c.note]
+    notes += [_unstable(c) for c in (cell, *(c for _, c in _finer(target, found))) if c.alpha]
     for c in _conditions(target, found):
         than = f" {c.argument}" if isinstance(c.argument, (str, int, float, list)) else ""
         notes.append(_note(f"with {c.when.replace('-', ' ')}{than} {c.capability.support.value}: ", c.capability))
@@ -132,10 +136,14 @@ def _note(lead: str, cell: Capability) -> str:
     return f"{lead}{cell.note}" + (f" (nearest: {cell.nearest})" if cell.nearest else "")
 
 
+def _unstable(cell: Capability) -> str:
+    return f"stands on what its maker calls alpha or work in progress: {', '.join(cell.alpha)}"
+
+
 def _text(chosen: Sequence[TargetFacts], rows: Rows, notes: bool, steps: Sequence[Step]) -> str:
     labels = [_label(t) for t in chosen]
     wide = max(len(f.path) for f, _ in rows)
-    widths = [max(len(label), len("delegated*")) for label in labels]
+    widths = [max(len(label), len("delegated*+")) for label in labels]
     head = [label.ljust(width) for label, width in zip(labels, widths, strict=True)]
     lines = ["  ".join(["code   ", "feature".ljust(wide), *head]).rstrip()]
     for found, cells in rows:
@@ -145,6 +153,7 @@ def _text(chosen: Sequence[TargetFacts], rows: Rows, notes: bool, steps: Sequenc
         for target, cell in zip(chosen, cells, strict=True) if notes else ():
             lines += [f"         {_label(target)}: {note}" for note in _notes(target, found, cell)]
     lines += ["", "* another answer for some parts, values or gateways; --notes says for which"]
+    lines += ["+ stands on what the target's maker calls alpha or work in progress; --notes says on what"]
     for step in steps if notes else ():
         lines += [f"{_label(step[1])}: {line}" for line in _changes(step)]
     return "\n".join(lines) + "\n"

@@ -81,6 +81,7 @@ def of_reply(ask: Ask, reply: Reply) -> dict[str, Any]:
         return {"status": 400} if 400 <= reply.status < 500 else found
     kind = reply.headers.get("content-type", "").partition(";")[0]
     if kind == "text/event-stream":
+        assert b":used" not in reply.raw, "what the tiers of Envoy tell each other"
         return found | {"stream": True} | (_messages if ask.anthropic else _chunks)([*_events(reply.raw)], reply.broken)
     if reply.broken:
         return found | {"end": "cut"}
@@ -155,6 +156,7 @@ def _whole_message(body: Any) -> dict[str, Any]:
     assert (body["type"], body["role"]) == ("message", "assistant"), body
     text = "".join(b["text"] for b in body["content"] if b["type"] == "text")
     calls = [{"name": b["name"], "arguments": b["input"]} for b in body["content"] if b["type"] == "tool_use"]
+    assert "total_tokens" not in body["usage"], body
     usage = [body["usage"]["input_tokens"], body["usage"]["output_tokens"]]
     return _without_nothing(
         {"model": body["model"], "says": text, "tools": calls, "finish": body["stop_reason"], "usage": usage}
@@ -213,6 +215,7 @@ def _messages(events: list[tuple[str, Any]], broken: bool) -> dict[str, Any]:
             case "message_delta":
                 finish = data["delta"]["stop_reason"]
                 usage = {**usage, **data.get("usage", {})}
+    assert "total_tokens" not in usage, usage
     done = bool(events) and events[-1][0] == "message_stop"
     end = _end(done, fault, True, broken)
     tools = [_call(*one) if end == "done" else {"name": one[0]} for one in calls.values()]

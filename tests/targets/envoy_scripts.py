@@ -21,6 +21,12 @@ function _G.reply(text, embeds)
   if ok then return found end
   return nil, type(found) == 'table' and found.refused and encode(found.refused) or ''
 end
+function _G.used(text)
+  local doc, spans = decode(text)
+  local ok, _, used = pcall(way.response, text, doc, spans)
+  used = ok and figures(nil, used)
+  return used and used_text(used)
+end
 function _G.fault(text)
   local inner = decode(text)
   local found = {message = inner.message}
@@ -79,6 +85,11 @@ class Scripts:
         if isinstance(made, tuple):
             return None, read(made[1]) if made[1] else None
         return read(made), None
+
+    def used(self, body: Any) -> list[int] | None:
+        """What is charged for a reply: input, output, read from a cache, written to one, total."""
+        made = self._said.used(latin(body))
+        return [int(n) for n in made.split()] if made else None
 
     def fault(self, inner: Any) -> Any:
         """A provider's error in OpenAI's words."""

@@ -16,7 +16,7 @@ from aigw_compile.emitters.envoy.wire import duration
 from aigw_compile.lower import lower
 from aigw_compile.plan import asks
 from aigw_compile.schema import with_defaults
-from aigw_compile.target import asset
+from aigw_compile.target import asset, facts
 from aigw_compile.verify import verify
 from tests.targets import envoy_runner as runner
 from tests.targets.envoy_specs import CASES, OPTIONS, ROOT, SPECS, rich, smallest, walk
@@ -73,6 +73,30 @@ def test_every_leaf_has_a_place_in_the_output(name: str, options: dict[str, str]
     for ask in asks(SPECS[name]):
         around = {ask.at[:n] for n in range(2, len(ask.at) + 1)}
         assert around & known or len(ask.at) <= 2, named(ask.at, SPECS[name])
+
+
+_NOT_STABLE = {
+    "access_loggers.filters.cel.v3.ExpressionFilter": "envoy.access_loggers.extension_filters.cel",
+    "access_loggers.stats.v3.Config": "envoy.access_loggers.stats",
+    "config.trace.v3.OpenTelemetryConfig": "envoy.tracers.opentelemetry",
+    "filters.http.api_key_auth.v3.ApiKeyAuth": "envoy.filters.http.api_key_auth",
+    "filters.http.credential_injector.v3.CredentialInjector": "envoy.filters.http.credential_injector",
+    "filters.http.header_mutation.v3.HeaderMutation": "envoy.filters.http.header_mutation",
+    "http.early_header_mutation.header_mutation.v3.HeaderMutation": "envoy.http.early_header_mutation.header_mutation",
+    "http.injected_credentials.oauth2.v3.OAuth2": "envoy.http.injected_credentials.oauth2",
+}
+"""The end of a type -> the extension that Envoy's source/extensions/extensions_metadata.yaml calls alpha or wip."""
+
+
+def test_what_is_not_stable_is_marked() -> None:
+    named = {name for row in facts("envoy", "1.40").rows.values() for name in row.alpha}
+    used = set()
+    for spec in SPECS.values():
+        _, documents = runner.build(spec, {"tokenLimits": "local"})
+        for document in documents:
+            kinds = [v["@type"] for _, v in walk(document.body) if isinstance(v, dict) and "@type" in v]
+            used |= {name for kind in kinds for end, name in _NOT_STABLE.items() if kind.endswith("." + end)}
+    assert used == named == set(_NOT_STABLE.values())
 
 
 def test_scripts_are_constant() -> None:

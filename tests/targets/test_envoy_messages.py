@@ -14,8 +14,10 @@ from lupa import luajit21
 
 from aigw_compile.emitters.envoy.tiers import STRICT
 from aigw_compile.proxy import doors
+from aigw_compile.proxy.dialects.anthropic import usage_of
 from aigw_compile.proxy.dialects.base import NO_ANSWER, Malformed, Refused, StreamError, Unsupported, refusing
 from aigw_compile.proxy.doors import MESSAGES
+from aigw_compile.proxy.usage import figures
 from aigw_compile.target import asset
 from tests.proxy import test_gemini as gemini
 from tests.targets import envoy_runner as runner
@@ -26,8 +28,8 @@ from tests.targets.test_envoy_gemini import STREAM as STREAM_OF_GEMINI
 
 _AFTER = ("messages_request", "messages_reply")
 SCRIPTS = {
-    "openai": Scripts("is_answer", "translate", *_AFTER),
-    "gemini": Scripts("is_answer", "translate", "chat_request", "gemini_request", "gemini_reply", *_AFTER),
+    "openai": Scripts("usage", "is_answer", "translate", *_AFTER),
+    "gemini": Scripts("usage", "is_answer", "translate", "chat_request", "gemini_request", "gemini_reply", *_AFTER),
 }
 TYPES = {"openai": "openai", "vllm": "openai", "gemini": "gemini"}
 """Type of a provider -> its dialect."""
@@ -236,16 +238,23 @@ def calling(arguments: Any = '{"n": 12345678901234567890}', **more: Any) -> dict
     return {"id": "t", "type": "function", "function": {"name": "f", "arguments": arguments}, **more}
 
 
+TWICE = '{"a": {"b": 1, "b": [{"c": 2 , "\\u0063": 3}]}, "d": 4, "a": {"b": 5,\t"b": 12345678901234567890}, "d" :6}'
 USAGE = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13, "prompt_tokens_details": {"cached_tokens": 4}}
 OF_OPENAI: list[Any] = [
     *(completion(finish, content="é") for finish in ("stop", "length", "content_filter", "tool_calls", "new", None)),
     completion(content="", usage=USAGE),
+    completion(content="a", usage={"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
+    completion(content="a", usage={**USAGE, "total_tokens": 40, "prompt_tokens_details": {"cache_write_tokens": 5}}),
+    completion(content=[{"type": "text", "text": "a"}]),
     completion(content=None, refusal="No.", usage={"prompt_tokens": 3, "prompt_tokens_details": None}),
     completion(
         "tool_calls", content="a", tool_calls=[calling(), calling(""), calling("{}", extra_content={"google": {}})]
     ),
     completion(content=None, tool_calls=[calling(extra_content={"google": {"thought_signature": "c2ln"}})]),
     completion("length", tool_calls=[calling()]),
+    completion(tool_calls=[calling(TWICE), calling({"n": 1})]),
+    completion(tool_calls=[calling(TWICE)]),
+    completion(tool_calls=[calling(extra_content={}, id=5)]),
     completion(tool_calls=[calling("[]")]),
     completion(tool_calls=[calling('{"a"')]),
     completion(tool_calls=[{"id": "t", "type": "function", "function": {"arguments": "{}"}}]),
@@ -259,16 +268,23 @@ OF_OPENAI: list[Any] = [
 ]
 
 
-def replied(dialect: str, body: Any) -> tuple[Any, Any]:
-    """(reply, the error that it is in truth) of the proxy."""
+def counted(usage: Any) -> list[int] | None:
+    """What the proxy charges for usage in the hub form: input, output, read from a cache, written to one, total."""
+    found = figures(usage)
+    return found and [found.prompt, found.output, found.cache_read, found.cache_write, found.total]
+
+
+def replied(dialect: str, body: Any) -> tuple[Any, Any, Any]:
+    """(reply, the error that it is in truth, what is charged) of the proxy."""
     way = doors.way(MESSAGES, dialect, dialect)
     assert way
     try:
-        return MESSAGES.named(way.reply(body, {})[0], ""), None
+        reply, usage = way.reply(body, {})
+        return MESSAGES.named(reply, ""), None, counted(usage)
     except Refused as refused:
-        return None, refused.error
+        return None, refused.error, None
     except NO_ANSWER:
-        return None, None
+        return None, None, None
 
 
 @pytest.mark.parametrize(
@@ -276,7 +292,8 @@ def replied(dialect: str, body: Any) -> tuple[Any, Any]:
 )
 def test_a_reply_is_what_the_proxy_makes_of_it(dialect: str, body: Any) -> None:
     made, refused = SCRIPTS[dialect].reply(body)
-    assert (made and MESSAGES.named(made, ""), refused) == replied(dialect, body)
+    used = SCRIPTS[dialect].used(body)
+    assert (made and MESSAGES.named(made, ""), refused, used) == replied(dialect, body)
 
 
 # --- streams
@@ -315,6 +332,10 @@ STREAMS: list[tuple[str, list[Any]]] = [
             chunk("tool_calls"),
         ],
     ),
+    ("openai", [chunk("stop", content="a"), {**COUNTED, "usage": {**USAGE, "total_tokens": 40}}]),
+    ("openai", [chunk("stop", content="a"), {**COUNTED, "usage": {"prompt_tokens": 0, "completion_tokens": 0}}]),
+    ("openai", [chunk(content="a"), chunk(content=[{"type": "text", "text": "a"}])]),
+    ("openai", [chunk(tool_calls=[named(0)]), chunk(tool_calls=[{"index": 0, "function": {"arguments": {}}}])]),
     ("openai", [chunk("stop", tool_calls=[named(0)])]),
     ("openai", [chunk("length", tool_calls=[named(0, "{")])]),
     ("openai", [chunk("content_filter", content="a"), {"choices": None}]),
@@ -341,7 +362,7 @@ def lines(dialect: str, sent: list[Any]) -> list[str]:
 
 
 def proxied(dialect: str, sent: list[Any]) -> list[Any]:
-    """The proxy's events; why a stream broke stands last."""
+    """The proxy's events; why a stream broke, or what is charged for it, stands last."""
     way = doors.way(MESSAGES, dialect, dialect)
     assert way
     state, found = way.stream(), list[Any]()
@@ -353,25 +374,31 @@ def proxied(dialect: str, sent: list[Any]) -> list[Any]:
         return [*found, "timeout" if str(fault) == "timeout" else "broken"]
     except NO_ANSWER:
         return [*found, "broken"]
-    return found
+    return [*found, counted(state.usage)] if state.done else found
 
 
 def scripted(dialect: str, text: str, size: int) -> list[Any]:
     found: list[Any] = []
+    used: list[int] | None = None
     for block in filter(None, SCRIPTS[dialect].stream(*cut(text, size)).split("\n\n")):
         head, _, data = block.rpartition("\n")
+        if head.startswith(":used "):
+            line, _, head = head.partition("\n")
+            used = [int(n) for n in line.split()[1:]]
         event = json.loads(data.removeprefix("data: "))
         if "error" in event:
             found.append("timeout" if event["error"]["type"] == "timeout_error" else "broken")
         else:
             assert head == f"event: {event['type']}"
             found.append(event)
-    return found
+    return [*found, used] if found[-1:] == [{"type": "message_stop"}] else found
 
 
 def without_names(events: list[Any]) -> list[Any]:
     """The tier above puts the client's name of the model in their place."""
-    return [{**e, "message": {**e["message"], "model": ""}} if "message" in e else e for e in events]
+    return [
+        {**e, "message": {**e["message"], "model": ""}} if isinstance(e, dict) and "message" in e else e for e in events
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
@@ -406,18 +433,74 @@ def test_any_stream_is_what_the_proxy_makes_of_it(sent: list[Any], size: int) ->
 def test_a_stream_without_its_end_and_one_whose_last_line_does_not_end() -> None:
     text = f"data: {latin(chunk('stop', content='a'))}\n\n"
     assert [e["type"] for e in scripted("openai", text, 9)][-1] == "content_block_delta"
-    assert [e["type"] for e in scripted("openai", text + "data: [DONE]", 9)][-1] == "message_stop"
+    assert scripted("openai", text + "data: [DONE]", 9)[-2]["type"] == "message_stop"
     assert scripted("openai", text + "data: {oops\n\ndata: [DONE]\n\n", 9)[-1] == "broken"
 
 
-def test_figures_of_nothing_are_none() -> None:
-    lua = luajit21.LuaRuntime(encoding="latin-1")
-    lua.execute("".join(asset("envoy", f"{n}.lua") for n in ("json", "usage")) + "_G.figures = figures")
-    found = lua.globals().figures
-    assert found(None, lua.table(input_tokens=0, output_tokens=0)) is None
-    assert found(None, lua.table(input_tokens=0, output_tokens=0, cache_read_input_tokens=3)).input == 3
-    assert found(None, lua.table(input_tokens=2, output_tokens=1, total_tokens=9)).total == 9
-    assert found(None, lua.table(prompt_tokens=0, completion_tokens=0, total_tokens=0)).total == 0
+_COUNTS = st.one_of(st.none(), st.integers(0, 9), st.just("x"))
+_DETAILS = st.one_of(
+    st.none(), st.fixed_dictionaries({}, optional={"cached_tokens": _COUNTS, "cache_write_tokens": _COUNTS})
+)
+_OF_OPENAI = st.fixed_dictionaries(
+    {},
+    optional={
+        **{f"{part}_tokens": _COUNTS for part in ("prompt", "completion", "total")},
+        "prompt_tokens_details": _DETAILS,
+    },
+)
+_FIGURE = st.one_of(st.none(), st.integers(0, 9))
+_OF_ANTHROPIC = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"), _FIGURE
+    ),
+)
+
+
+class Figures:
+    """The script that reads figures, in a LuaJIT."""
+
+    def __init__(self) -> None:
+        lua = luajit21.LuaRuntime(encoding="latin-1")
+        lua.execute(
+            "".join(asset("envoy", f"{n}.lua") for n in ("json", "usage"))
+            + "function _G.read(a, b) local u = figures(figures(nil, (decode(a))), b and (decode(b)))"
+            + " return u and used_text(u) end"
+        )
+        self._read = lua.globals().read
+
+    def __call__(self, *said: Any) -> list[int] | None:
+        found = self._read(*(json.dumps(u) for u in said))
+        return found and [int(n) for n in found.split()]
+
+
+FIGURES = Figures()
+
+
+@given(_OF_OPENAI)
+def test_figures_are_what_the_proxy_reads(usage: Any) -> None:
+    assert FIGURES(usage) == counted(usage)
+
+
+@given(st.lists(_OF_ANTHROPIC, min_size=1, max_size=2))
+def test_figures_of_anthropic_are_what_the_proxy_reads(said: Any) -> None:
+    merged = {k: v for usage in said for k, v in usage.items() if v is not None}
+    assert FIGURES(*said) == counted(usage_of(merged))
+
+
+@pytest.mark.parametrize(
+    ("usage", "found"),
+    [
+        ({}, None),
+        ({"total_tokens": None}, None),
+        ({"input_tokens": 0, "output_tokens": 0}, [0, 0, 0, 0, 0]),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, [0, 0, 0, 0, 0]),
+        ({"input_tokens": 1, "output_tokens": 2, "cache_creation_input_tokens": 4}, [5, 2, 0, 4, 7]),
+        ({"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 9}, [2, 7, 0, 0, 9]),
+    ],
+)
+def test_figures_of_zero_are_figures(usage: Any, found: Any) -> None:
+    assert FIGURES(usage) == found
 
 
 # --- the real Envoy, and Anthropic's own client

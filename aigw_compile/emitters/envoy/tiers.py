@@ -238,6 +238,8 @@ def _way(model: ir.Model, target: ir.Target, door: str) -> _Way:
     route = Block(target.origin, {"name": door, "match": match, "typed_per_filter_config": stripped})
     if door == "embeddings" and not same:
         data["embeds"] = True
+    if same and door != "embeddings" and provider.type in STRICT | {"anthropic"}:
+        data["strict"] = True
     if door == "messages" and not same:
         strict = provider.type in STRICT
         data["hub"] = {"strict": strict, "cap": "max_completion_tokens" if strict else "max_tokens"}

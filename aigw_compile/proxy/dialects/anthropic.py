@@ -188,8 +188,13 @@ def _choice(body: Body, cannot: Cannot) -> Body | None:
     return choice
 
 
-def usage_of(usage: Body) -> Body:
-    """Return usage in the hub form: cached prompt tokens are prompt tokens too."""
+_FIGURES = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+def usage_of(usage: Any) -> Body | None:
+    """Return usage in the hub form: cached prompt tokens are prompt tokens too. None where it names no figure."""
+    if not usage or all(usage.get(field) is None for field in _FIGURES):
+        return None
     cached = usage.get("cache_read_input_tokens") or 0
     written = usage.get("cache_creation_input_tokens") or 0
     prompt = (usage.get("input_tokens") or 0) + cached + written
@@ -219,14 +224,15 @@ def reply(data: Any) -> Body:
     if calls:
         message["tool_calls"] = calls
     finish = FINISH.get(data.get("stop_reason") or "", "stop")
-    return {
+    usage = usage_of(data.get("usage"))
+    made = {
         "id": data["id"],
         "object": "chat.completion",
         "created": int(time.time()),
         "model": data["model"],
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
-        "usage": usage_of(data["usage"]),
     }
+    return {**made, "usage": usage} if usage else made
 
 
 _TYPES: Mapping[str, str] = {"not_found_error": "invalid_request_error", "request_too_large": "invalid_request_error"}
@@ -289,7 +295,8 @@ class Stream(Closed):
             case "message_stop":
                 self.usage = usage_of(self._counted)
                 self.done = True
-                yield {**self._head, "choices": [], "usage": self.usage}
+                if self.usage:
+                    yield {**self._head, "choices": [], "usage": self.usage}
             case "error":
                 raise StreamError(cause_of(0, error(body)) or "server-error")
 
@@ -361,7 +368,7 @@ ANTHROPIC = Dialect(
     {
         ("openai", "chat"): Operation(fixed("/messages"), request, reply, Stream, usage_field),
         ("anthropic", "chat"): Operation(
-            fixed("/messages"), passed, own_reply, OwnStream, lambda reply: usage_of(reply.get("usage") or {})
+            fixed("/messages"), passed, own_reply, OwnStream, lambda reply: usage_of(reply.get("usage"))
         ),
         ("anthropic", "count_tokens"): Operation(
             fixed("/messages/count_tokens"), passed, _counted, NoStream, lambda _: None

@@ -189,7 +189,8 @@ def from_hub(reply: Body, _: Body) -> Body:
     """Return a chat completion as a message. Raises KeyError, TypeError or ValueError for what cannot be one."""
     choice = reply["choices"][0]
     message = choice["message"] or {}
-    content: list[Body] = [{"type": "text", "text": t} for t in (message.get("content"), message.get("refusal")) if t]
+    texts = (message.get("content"), message.get("refusal"))
+    content: list[Body] = [{"type": "text", "text": _text(t)} for t in texts if t]
     calls = message.get("tool_calls") or []
     content += [_use(call) for call in calls]
     return {
@@ -204,8 +205,14 @@ def from_hub(reply: Body, _: Body) -> Body:
     }
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("no text")
+    return value
+
+
 def _use(call: Body) -> Body:
-    found = json.loads(call["function"].get("arguments") or "{}", parse_constant=no_constant)
+    found = json.loads(_text(call["function"].get("arguments") or "{}"), parse_constant=no_constant)
     if not isinstance(found, dict):
         raise ValueError("the arguments of a tool are no object")
     return {**_named(call), "input": found}
@@ -213,7 +220,7 @@ def _use(call: Body) -> Body:
 
 def _named(call: Body) -> Body:
     """A block of a call without its input. What a provider wants back with it stays: a signature of a thought."""
-    made = {"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": {}}
+    made = {"type": "tool_use", "id": _text(call["id"]), "name": _text(call["function"]["name"]), "input": {}}
     return {**made, "extra_content": call["extra_content"]} if call.get("extra_content") else made
 
 
@@ -240,7 +247,7 @@ class Events:
             for text in (delta.get("content"), delta.get("refusal")):
                 if text:
                     yield from self._begin(("text", 0), {"type": "text", "text": ""})
-                    yield self._delta(self._blocks - 1, {"type": "text_delta", "text": text})
+                    yield self._delta(self._blocks - 1, {"type": "text_delta", "text": _text(text)})
             for call in delta.get("tool_calls") or ():
                 yield from self._call(call)
             self._finish = choice.get("finish_reason") or self._finish
@@ -274,7 +281,7 @@ class Events:
             yield from self._begin(("tool", number), _named(call))
             self._tools[number] = self._blocks - 1
         if function.get("arguments"):
-            delta = {"type": "input_json_delta", "partial_json": function["arguments"]}
+            delta = {"type": "input_json_delta", "partial_json": _text(function["arguments"])}
             yield self._delta(self._tools[number], delta)
 
     def _delta(self, index: int, delta: Body) -> Body:

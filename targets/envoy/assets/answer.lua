@@ -24,7 +24,7 @@ local function event(json, asked, usage, price)
   if is_anthropic(asked.door) then
     if type(doc.type) ~= 'string' then return nil, usage, 'upstream_error' end
     local started = is_object(doc.message) and doc.message
-    usage = figures(usage, started and started.usage or doc.usage, price)
+    if not asked.apart then usage = figures(usage, started and started.usage or doc.usage, price) end
     return started and renamed(json, members, started, asked.model) or json, usage, doc.type == 'message_stop' and 'done'
   end
   if not good_chunk(doc) then return nil, usage, 'upstream_error' end
@@ -59,6 +59,8 @@ local function lines(state, asked, price, out)
       state.name, state.stop = '', stops
     elseif find(line, '^event:') then
       state.name = line
+    elseif asked.apart and sub(line, 1, #USED) == USED then
+      state.usage = used_of(match(sub(line, #USED + 1), '^(.-)%s*$'), price)
     elseif not (state.dropped and match(line, '^\r?\n$')) then
       out[#out + 1] = line
     else
@@ -154,6 +156,7 @@ local function run_response(h)
   end
   local price = told.target and data.prices and data.prices[told.target]
   if (headers:get('content-type') or ''):find('text/event-stream', 1, true) then
+    asked.apart = told.used == '-'
     return pass_stream(h, asked, state.held, price)
   end
   local usage = used_of(told.used, price)

@@ -7,13 +7,16 @@ local OTHERWISE = {not_found_error = 'invalid_request_error', request_too_large 
 
 local function number(value) return type(value) == 'number' and value or 0 end
 
-local function usage_of(u, output)
-  u = is_object(u) and u or {}
-  local cached = number(u.cache_read_input_tokens)
-  local input = number(u.input_tokens) + cached + number(u.cache_creation_input_tokens)
-  output = output or number(u.output_tokens)
+local FIGURES = {'input_tokens', 'output_tokens', 'cache_read_input_tokens', 'cache_creation_input_tokens'}
+
+local function usage_of(u)
+  local named = false
+  for _, field in ipairs(is_object(u) and FIGURES or {}) do named = named or given(u[field]) end
+  if not named then return nil end
+  local cached, written = number(u.cache_read_input_tokens), number(u.cache_creation_input_tokens)
+  local input, output = number(u.input_tokens) + cached + written, number(u.output_tokens)
   return {prompt_tokens = input, completion_tokens = output, total_tokens = input + output,
-    prompt_tokens_details = {cached_tokens = cached}}
+    prompt_tokens_details = {cached_tokens = cached, cache_write_tokens = written > 0 and written or nil}}
 end
 
 function dialect.response(text, doc, spans)
@@ -27,7 +30,7 @@ function dialect.response(text, doc, spans)
       calls_made[#calls_made + 1] = {id = block.id, type = 'function', ['function'] = inner}
     end
   end
-  local message = {role = 'assistant', content = #said > 0 and concat(said) or NULL, refusal = NULL}
+  local message = {role = 'assistant', content = (#said > 0 or #calls_made == 0) and concat(said) or NULL, refusal = NULL}
   if #calls_made > 0 then message.tool_calls = calls_made end
   local choice = {index = 0, message = message, finish_reason = FINISH[doc.stop_reason] or 'stop', logprobs = NULL}
   return encode({id = doc.id, object = 'chat.completion', created = os.time(), model = doc.model,
@@ -52,7 +55,8 @@ function stream.chunk(state, doc, out)
   local function delta(fields, finish) chunk(array({{index = 0, delta = fields, finish_reason = finish or NULL}})) end
   local kind, inner = doc.type, is_object(doc.delta) and doc.delta or {}
   if kind == 'message_start' then
-    state.id, state.model, state.created, state.usage = doc.message.id, doc.message.model, os.time(), doc.message.usage
+    state.id, state.model, state.created = doc.message.id, doc.message.model, os.time()
+    state.usage = is_object(doc.message.usage) and doc.message.usage or {}
     delta({role = 'assistant', content = ''})
   elseif kind == 'content_block_start' and doc.content_block.type == 'tool_use' then
     state.calls = state.calls + 1
@@ -61,12 +65,16 @@ function stream.chunk(state, doc, out)
       ['function'] = {name = doc.content_block.name, arguments = ''}}})})
   elseif kind == 'content_block_delta' and inner.type == 'text_delta' then
     delta({content = inner.text})
-  elseif kind == 'content_block_delta' and inner.type == 'input_json_delta' then
+  elseif kind == 'content_block_delta' and inner.type == 'input_json_delta' and state.index[doc.index] then
     delta({tool_calls = array({{index = state.index[doc.index], ['function'] = {arguments = inner.partial_json}}})})
   elseif kind == 'message_delta' then
     delta({}, FINISH[inner.stop_reason] or 'stop')
-    chunk(array({}), usage_of(state.usage, is_object(doc.usage) and number(doc.usage.output_tokens) or nil))
+    for name, value in pairs(is_object(doc.usage) and doc.usage or {}) do
+      if value ~= NULL then state.usage[name] = value end
+    end
   elseif kind == 'message_stop' then
+    local usage = usage_of(state.usage)
+    if usage then chunk(array({}), usage) end
     out[#out + 1] = 'data: [DONE]\n\n'
   elseif kind == 'error' then
     error({kind = is_object(doc.error) and doc.error.type}, 0)

@@ -84,9 +84,9 @@ local function called(call)
   local inner = is_object(call) and call['function']
   if not is_object(inner) then return cannot('tool_calls of another type') end
   local arguments = given(inner.arguments) and inner.arguments ~= '' and inner.arguments or '{}'
-  local ok, doc = pcall(decode, arguments)
-  must(type(arguments) == 'string' and ok and is_object(doc), 'tool arguments that are no JSON object')
-  return call, text_of(call.id, 'tool_calls.id'), text_of(inner.name, 'tool_calls.function.name'), arguments
+  local written, value = json_text(text_of(arguments, 'tool_calls.function.arguments'))
+  must(is_object(value), 'tool arguments that are no JSON object')
+  return call, text_of(call.id, 'tool_calls.id'), text_of(inner.name, 'tool_calls.function.name'), written
 end
 
 local function calls_of(message)

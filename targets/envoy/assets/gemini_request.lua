@@ -31,8 +31,8 @@ local function speaking()
     must(names[id], 'a result of a tool that was not called')
     for i, part in ipairs(parts_of(message.content, true)) do texts[i] = part.text end
     local said = concat(texts, '\n')
-    local ok, doc = pcall(decode, said)
-    local response = ok and is_object(doc) and raw(said) or {output = ok and raw(said) or said}
+    local written, value = json_text(said)
+    local response = is_object(value) and raw(written) or {output = written and raw(written) or said}
     return {functionResponse = {id = id, name = names[id], response = response}}
   end
   return how

@@ -3,7 +3,6 @@
 local find, match, sub, byte, char, fmt, concat =
   string.find, string.match, string.sub, string.byte, string.char, string.format, table.concat
 local NULL, ARRAY, RAW, MOST_DEEP = {}, {}, {}, 256
-
 local function array(t) return setmetatable(t, ARRAY) end
 local function is_array(t) return getmetatable(t) == ARRAY end
 local function is_object(t) return type(t) == 'table' and t ~= NULL and getmetatable(t) ~= ARRAY end
@@ -46,7 +45,7 @@ end
 
 local UNESCAPED = {[34] = '"', [92] = '\\', [47] = '/', [98] = '\b', [102] = '\f', [110] = '\n', [114] = '\r', [116] = '\t'}
 -- What is being read. Functions that are made once are compiled; reading never waits, so that there is one at a time.
-local s, spans, members, escape, blank, value
+local s, spans, members, escape, blank, value, twice
 
 local function skip(i)
   local c = byte(s, i)
@@ -103,12 +102,12 @@ local function number(i)
 end
 
 local function object(start, depth)
-  local o, own, i = {}, depth <= 2 and {} or nil, skip(start + 1)
+  local o, own, i = {}, (depth <= 2 or twice) and {} or nil, skip(start + 1)
   if byte(s, i) ~= 125 then
     while true do
       if byte(s, i) ~= 34 then error('a key is no string', 0) end
       local key, after = text(i)
-      if o[key] ~= nil then error('a duplicate key', 0) end
+      if o[key] ~= nil then (twice or error('a duplicate key', 0))[#twice + 1] = own[key] end
       local colon = skip(after)
       if byte(s, colon) ~= 58 then error('no colon after a key', 0) end
       local at, first = i, skip(colon + 1)
@@ -162,12 +161,13 @@ local function read()
 end
 
 -- decode(text) -> value, spans, members. spans[table] = {first, last byte}; members[object][key] = {key first, value first,
--- value last} for the root and the objects right below it. Raises an error on anything that is not JSON.
-local function decode(whole)
-  s, spans, members, escape, blank = whole, {}, {}, 0, 0
+-- value last} for the root and the objects right below it, or for all with a list `doubles`: then of keys that stand twice the
+-- last counts, and the others' places are added to the list. Raises an error on anything that is not JSON.
+local function decode(whole, doubles)
+  s, spans, members, escape, blank, twice = whole, {}, {}, 0, 0, doubles
   local places, own = spans, members
   local ok, found = pcall(read)
-  s, spans, members = nil, nil, nil -- nothing of a body stays
+  s, spans, members, twice = nil, nil, nil, nil -- nothing of a body stays
   if not ok then error(found, 0) end
   return found, places, own
 end

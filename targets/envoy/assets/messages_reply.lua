@@ -5,14 +5,13 @@ local STOPS = {stop = 'end_turn', length = 'max_tokens', tool_calls = 'tool_use'
 
 local function figure(value) return type(value) == 'number' and value or 0 end
 
--- What came from a cache is counted beside the other input. A total stands only where it holds more than its parts.
+-- What came from a cache is counted beside the other input.
 local function counted(usage)
   usage = is_object(usage) and usage or {}
   local details = is_object(usage.prompt_tokens_details) and usage.prompt_tokens_details or {}
   local cached, input, output = figure(details.cached_tokens), figure(usage.prompt_tokens), figure(usage.completion_tokens)
-  local total = figure(usage.total_tokens)
   return {input_tokens = math.max(0, input - cached), output_tokens = output,
-    cache_read_input_tokens = cached ~= 0 and cached or nil, total_tokens = total > input + output and total or nil}
+    cache_read_input_tokens = cached ~= 0 and cached or nil}
 end
 
 local function stop_of(finish, tools)
@@ -27,6 +26,7 @@ local function named(made, text, spans)
     input = {}, extra_content = says(made.extra_content) and verbatim(text, spans, made.extra_content) or nil}
 end
 
+-- The reply; and what was used in OpenAI's words, since Anthropic's have no place for all of it.
 function messages.response(text, doc, spans)
   if dialect.response then
     text = dialect.response(text, doc, spans)
@@ -42,14 +42,14 @@ function messages.response(text, doc, spans)
   local calls = given(said.tool_calls) and said.tool_calls or {}
   for _, made in ipairs(calls) do
     local block, arguments = named(made, text, spans), made['function'].arguments
-    arguments = says(arguments) and text_of(arguments, 'arguments') or '{}'
-    if not is_object((decode(arguments))) then error('the arguments of a tool are no object', 0) end
-    block.input = raw(arguments)
+    local written, input = json_text(says(arguments) and text_of(arguments, 'arguments') or '{}')
+    if not is_object(input) then error('the arguments of a tool are no object', 0) end
+    block.input = raw(written)
     content[#content + 1] = block
   end
   return encode({id = says(doc.id) and doc.id or 'msg', type = 'message', role = 'assistant',
     model = given(doc.model) and doc.model or '', content = content, stop_sequence = NULL, usage = counted(doc.usage),
-    stop_reason = says(said.refusal) and 'refusal' or stop_of(choice.finish_reason, #calls > 0)})
+    stop_reason = says(said.refusal) and 'refusal' or stop_of(choice.finish_reason, #calls > 0)}), doc.usage
 end
 
 local function tell_event(out, kind, fields)
@@ -130,6 +130,8 @@ local function end_message(state, out)
   start_message(state, {}, out)
   close_block(state, out)
   local stop = state.refused and 'refusal' or stop_of(state.finish, next(state.tools) ~= nil)
+  local used = figures(nil, state.usage)
+  if used then out[#out + 1] = used_line(used) end
   tell_event(out, 'message_delta', {delta = {stop_reason = stop, stop_sequence = NULL}, usage = counted(state.usage)})
   tell_event(out, 'message_stop', {})
 end

@@ -43,6 +43,24 @@ local function provider_headers(headers, data)
   end
 end
 
+-- What another provider wants back with the call of a tool, and that a client kept, is no field of one that is strict. It is
+-- looked for in every body, hence by a byte that is rare.
+local KEPT, LOOK = 'extra_content', '_content"'
+local function without_kept(text)
+  local doc, _, members = decode(text, {})
+  local cuts = {}
+  for _, message in ipairs(is_array(doc.messages) and doc.messages or {}) do
+    for _, parts in ipairs(is_object(message) and {message.tool_calls or NULL, message.content or NULL} or {}) do
+      for _, part in ipairs(is_array(parts) and parts or {}) do
+        cuts[#cuts + 1] = is_object(part) and members[part][KEPT] or nil
+      end
+    end
+  end
+  table.sort(cuts, function(a, b) return a[1] > b[1] end)
+  for _, span in ipairs(cuts) do text = without(text, span) end
+  return text
+end
+
 local function request(h)
   local buffer = h:body()
   local text = buffer:getBytes(0, buffer:length())
@@ -57,6 +75,7 @@ local function request(h)
   else
     text = sub(text, 1, tonumber(first) - 1) .. quoted(model) .. sub(text, tonumber(last) + 1)
   end
+  if way.strict and find(text, LOOK, 1, true) then text = without_kept(text) end
   if not way.same then
     local other, code, field = between(way).request(text, data.drop, way)
     if not other then
@@ -84,8 +103,8 @@ local function body_text(h)
 end
 
 -- A reply whose `model` is what the client asked for; and what it used, where there is a figure, for the tier of policies.
-local function told(h, text, doc, members, asked)
-  local usage = figures(nil, doc.usage)
+local function told(h, text, doc, members, asked, used)
+  local usage = figures(nil, used)
   if usage then h:headers():replace('x-aigw-used', used_text(usage)) end
   put(h, renamed(text, members, doc, asked))
 end
@@ -106,6 +125,7 @@ local function response(h)
   if status == '200' and streams == 's' and kind:lower():find('^text/event%-stream') then
     if not way.same then
       headers:remove('content-length')
+      if way.hub then headers:replace('x-aigw-used', '-') end -- figures come apart from the events
       between(way).stream(h)
     end
     return
@@ -116,20 +136,21 @@ local function response(h)
     if not ok or not is_object(doc) or streams == 's' then return failed(h, 'bad-response', way.anthropic) end
     if way.same then
       if not is_answer(way.door, doc) then return failed(h, 'bad-response', way.anthropic) end
-      return told(h, text, doc, members, asked)
+      return told(h, text, doc, members, asked, doc.usage)
     end
-    local fine, other = pcall(between(way).response, text, doc, spans, way.embeds)
+    local fine, other, used = pcall(between(way).response, text, doc, spans, way.embeds)
     if fine then
       local doc, _, members = decode(other)
-      return told(h, other, doc, members, asked)
+      return told(h, other, doc, members, asked, way.hub and used or doc.usage)
     end
-    if type(other) ~= 'table' then return failed(h, 'bad-response', way.anthropic) end
+    local refused = type(other) == 'table' and other.refused
+    if not refused then return failed(h, 'bad-response', way.anthropic) end
     -- A reply that is a refusal in truth.
     headers = h:headers()
     headers:replace(':status', '400')
     headers:replace('content-type', 'application/json')
     headers:replace('x-aigw-cause', 'content-filter')
-    return put(h, passed_on(other.refused, '400', way.anthropic))
+    return put(h, passed_on(refused, '400', way.anthropic))
   end
   local fault = error_of(text)
   cause = cause_of(status, fault)

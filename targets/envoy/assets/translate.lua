@@ -19,6 +19,24 @@ local function text_of(value, what)
   return value
 end
 
+-- JSON that somebody wrote into a text, without the keys that stand twice, of which the last counts; and what it says. Nothing
+-- where it is no JSON.
+local function json_text(text)
+  local doubles = {}
+  local ok, value = pcall(decode, text, doubles)
+  if not ok then return nil end
+  if #doubles == 0 then return text, value end
+  table.sort(doubles, function(a, b) return a[1] < b[1] end)
+  local out, from = {}, 1
+  for _, span in ipairs(doubles) do
+    if span[1] >= from then -- or it stands in another one
+      out[#out + 1] = sub(text, from, span[1] - 1)
+      from = match(text, '^[ \t\r\n]*,()', span[3] + 1)
+    end
+  end
+  return concat(out) .. sub(text, from), value
+end
+
 local function plain(word) return type(word) == 'string' and match(word, '^[%w_.-]+$') or '?' end
 
 local function fields(names)
