@@ -39,8 +39,7 @@ def explained(
             causes = made.of(*(side.of(at) if at is not None else [] for side, at in stands))
             if causes == ():
                 causes = made.of(*(side.around(at) if at is not None else [] for side, at in stands))
-            # Where nobody knows where it came from any of them may have made it, and a change that is alone did.
-            if causes == () and (not ours or len(made.changes) == 1):
+            if causes == () and not ours:  # where nobody knows where it came from, any of them may have made it
                 causes = tuple(range(len(made.changes)))
             if causes is None:
                 continue
