@@ -22,6 +22,11 @@ def at(value: Any, *origins: Pointer) -> At:
     return At(value, origins)
 
 
+def everywhere(kind: str) -> Pointer:
+    """Return the place that stands for all policies of a kind, at whichever models, groups or consumers they are."""
+    return ("spec", "policies", kind)
+
+
 class Block(dict[str, Any]):
     """A mapping in an output document, and the places of the spec that it was made from."""
 

@@ -76,9 +76,9 @@ class Causes:
         First those at, around or inside one of the places. Else those in the same item of the spec, as the retries of a
         model decide which service of Kong serves it; else those in what refers to it, or is referred to; else items of
         the same list that come or go, since one model is called without its name where there is no other; else those of a
-        policy of the same kind, since what stands at several places is merged, or numbered, for a call; else those of what
-        holds for every call; else, of what was made from the whole spec, all of them. None: only the order that something
-        is written in. (): nothing in the spec did.
+        policy of the same kind, since what stands at several places is merged, or numbered, for a call. None: only the
+        order that something is written in. (): nothing in the spec did. What is made from the whole spec names the lists
+        and the kinds of policies (`everywhere`) that it is made from: `spec` alone explains nothing.
         """
         best: dict[int, int] = {}
         for number, change in enumerate(self.changes):
@@ -95,11 +95,9 @@ class Causes:
         around = {other for one in mine for other in self._links.get(one, ())} if self._in(mine) == () else set()
         kinds = {kind for at in (*old, *new) for kind in _kinds(at)}
         alike = (n for n, found in enumerate(self._policies) if not kinds.isdisjoint(found))
-        every = (n for n, c in enumerate(self.changes) if _for_all(c.at))
-        whole = range(len(self.changes)) if WHOLE in old or WHOLE in new else ()
         lists = {at[:2] for at in (*old, *new)}
         beside = (n for n, c in enumerate(self.changes) if len(c.at) == 3 and c.at[:2] in lists)
-        return self._in(mine) or self._in(around) or tuple(beside) or tuple(alike) or tuple(every) or tuple(whole)
+        return self._in(mine) or self._in(around) or tuple(beside) or tuple(alike)
 
     def _in(self, items: Collection[Item]) -> tuple[int, ...]:
         found = enumerate(self.changes)
@@ -135,14 +133,6 @@ class Causes:
                 found.setdefault(one, set()).add(other)
                 found.setdefault(other, set()).add(one)
         return found
-
-
-ITEMS = ("vaults", "stores", "providers", "models", "consumerGroups", "consumers")
-"""Lists of what some calls have to do with; all else in a spec holds for each of them."""
-
-
-def _for_all(at: Pointer) -> bool:
-    return at[:1] != ("spec",) or at[1:2] == () or at[1] not in ITEMS
 
 
 def _kinds(at: Pointer) -> Iterator[str]:

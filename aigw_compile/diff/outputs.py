@@ -39,8 +39,7 @@ def explained(
             causes = made.of(*(side.of(at) if at is not None else [] for side, at in stands))
             if causes == ():
                 causes = made.of(*(side.around(at) if at is not None else [] for side, at in stands))
-            # Where nobody knows where it came from any of them may have made it, and a change that is alone did.
-            if causes == () and (not ours or len(made.changes) == 1):
+            if causes == () and not ours:  # where nobody knows where it came from, any of them may have made it
                 causes = tuple(range(len(made.changes)))
             if causes is None:
                 continue
@@ -167,5 +166,7 @@ def short(value: Any) -> Any:
     """A value of an output for a report: long ones by their size."""
     if isinstance(value, (dict, list)):
         return f"{len(value)} {'fields' if isinstance(value, dict) else 'items'}"
+    if isinstance(value, bool):
+        return str(value).lower()
     text = scrub(str(value)) if value is not None else None
     return text if text is None or len(text) <= 120 else f"{text[:117]}..."

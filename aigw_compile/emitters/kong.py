@@ -39,7 +39,8 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
             del body[name]
     environment = blocks.environment
     rendered = blocks.keys or blocks.passwords or blocks.credentials
-    environment["KONG_DECLARATIVE_CONFIG"] = f"/kong/{RENDERED if rendered else 'kong.yml'}"
+    chosen = f"/kong/{RENDERED if rendered else 'kong.yml'}"
+    environment["KONG_DECLARATIVE_CONFIG"] = at(chosen, ("spec", "auth"), ("spec", "consumers"))
     return (
         Document("kong.yml", body),
         Document("environment.yaml", environment),
@@ -51,7 +52,7 @@ def _service(service: Service, blocks: Blocks, tags: At) -> Block:
     """Where calls go; else a sink: the AI proxy replaces its address, and must not be reached without it."""
     url = urlsplit(service.url or "https://localhost")
     where = {"protocol": url.scheme, "host": url.hostname, "port": url.port or (443 if url.scheme == "https" else 80)}
-    block = Block(service.origins[0], {"name": service.name, **where})
+    block = Block(service.origins[0], {"name": at(service.name, *service.origins), **where})
     if service.timing:
         block["retries"] = at(service.timing.dials, *service.origins)
         block["connect_timeout"] = at(service.timing.connect, *service.origins)
@@ -74,7 +75,7 @@ def _route(route: Route, plugins: Sequence[Plugin], tags: At, streams: bool) -> 
     block = Block(
         route.origin,
         {
-            "name": route.name,
+            "name": at(route.name, route.origin, *route.when),
             "methods": [*route.methods],
             "paths": at([*route.paths], *route.paths_from),
             "protocols": ["http", "https"],

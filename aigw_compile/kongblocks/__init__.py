@@ -95,11 +95,10 @@ def make(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Blocks:
         *answering(gateway, plan, edition, listed),
     )
     plugins = tuple(spread(gateway.name, [s.name for s in services], made, counting))
-    at_route, of_caller = {r.name: r.origin for r in listed}, {c.name: c.origin for c in gateway.consumers}
+    at_route, of_caller = {r.name: (r.origin, *r.when) for r in listed}, {c.name: c.origin for c in gateway.consumers}
     for one in plugins:
-        # Whether one can count over all models, every model decides.
-        over_all = ("spec", "models") if one.name in counting and not one.route else None
-        homes = (at_route.get(one.route), of_caller.get(one.consumer), over_all)
+        # Whether one can stand at a service or count over all models, every model decides.
+        homes = (*at_route.get(one.route, (("spec", "models"),)), of_caller.get(one.consumer))
         one.block["instance_name"] = at(one.block["instance_name"], one.block.origin, *(x for x in homes if x))
     used = [*secret_uses(plan.left(gateway))]
     variables = watch.environment(gateway, plan, edition)

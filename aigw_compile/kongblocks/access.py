@@ -54,7 +54,13 @@ def consumers(gateway: ir.Gateway, plan: Plan) -> list[Block]:
         groups |= {groups_of[m.name]: m.access.origin for m in ruled if m.access and ir.may_call(m, consumer)}
         if groups and not gateway.behind:
             block["acls"] = [
-                Block(origin, {"group": at(group, origin, (*consumer.origin, "groups")), "tags": [names.TAG]})
+                Block(
+                    origin,
+                    {
+                        "group": at(group, origin, (*consumer.origin, "groups"), ("spec", "models")),
+                        "tags": [names.TAG],
+                    },
+                )
                 for group, origin in groups.items()
             ]
         block["tags"] = [names.TAG]

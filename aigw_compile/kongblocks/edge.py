@@ -33,7 +33,7 @@ def certificates(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Iterator[
         taken |= {*names}
         own = str(uuid5(NAMESPACE_URL, f"aigw.dev/{gateway.name}/listeners/{listener.name}"))
         found = {
-            "id": own,
+            "id": at(own, ("metadata", "name"), (*listener.origin, "name")),
             "cert": at(reference(tls.certificate, "", edition).text, tls.certificate.origin),
             "key": at(reference(tls.key, "", edition).text, tls.key.origin),
             "tags": [TAG],
@@ -43,7 +43,7 @@ def certificates(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Iterator[
             # Kong finds the certificate around a name by itself only where nothing else has to be found (3.9.3,
             # db/schema/others/declarative_config.lua, populate_ids_for_validation).
             shown = [{"name": name, "certificate": {"id": own}, "tags": [TAG]} for name in names]
-            block["snis"] = at(shown, (*listener.origin, "hostnames"))
+            block["snis"] = at(shown, (*listener.origin, "hostnames"), ("metadata", "name"), (*listener.origin, "name"))
         yield block
 
 
@@ -140,6 +140,7 @@ def _outwards(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Iterator[tup
     one = sending.one_tls(gateway, which)
     if secure:
         origins = [p.tls.ca.origin for p in secure if p.tls and p.tls.ca] if one.ca else [("spec", "providers")]
+        origins.append(("spec", "models"))  # which of them are called
         yield "KONG_NGINX_PROXY_PROXY_SSL_VERIFY", at("on", *origins)
         yield "KONG_NGINX_PROXY_PROXY_SSL_VERIFY_DEPTH", at(DEPTH, *origins)
         yield "KONG_NGINX_PROXY_PROXY_SSL_TRUSTED_CERTIFICATE", at(one.ca.name if one.ca else SYSTEM, *origins)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.document import At, at
+from aigw_compile.document import At, at, everywhere
 from aigw_compile.kongblocks import names
 from aigw_compile.kongblocks.edition import Edition
 from aigw_compile.plan import Plan, fits, sending
@@ -32,6 +32,8 @@ class Route(NamedTuple):
     """The same as `paths`, as a client writes them."""
     door: str = ""
     """One of DOORS."""
+    when: tuple[Pointer, ...] = (("spec", "models"),)
+    """What decides that it is there, and at which service."""
 
     @property
     def format(self) -> dict[str, str]:
@@ -83,7 +85,8 @@ def routes(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[Route, ..
             name = _free(name, taken, "messages")
         origins = (*listeners, *(place for _, place in public))
         if paths:  # a route without a path would take every call
-            made.append(Route(name, model, ("POST",), paths, hosts, model.origin, origins, plain, door))
+            when = (("spec", "models"), *([everywhere("limits")] if door == "embeddings" else []))
+            made.append(Route(name, model, ("POST",), paths, hosts, model.origin, origins, plain, door, when))
     paths = tuple(names.only_path(base, MODELS) for base in bases)
     listed = Route(
         _free(gateway.name, {r.name for r in made}, "models", "models-list"),
@@ -102,7 +105,8 @@ def routes(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[Route, ..
         paths = tuple(path for route in every for path in route.paths)
         plain = tuple(path for route in every for path in route.plain_paths)
         name = _free(gateway.name, {r.name for r in made}, "preflight", "preflights")
-        every.append(Route(name, None, ("OPTIONS",), paths, hosts, browsers[0], listed.paths_from, plain))
+        places = (*listed.paths_from, *(o for r in made for o in r.when))
+        every.append(Route(name, None, ("OPTIONS",), paths, hosts, browsers[0], places, plain))
     return tuple(every)
 
 
@@ -126,7 +130,7 @@ def services(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[Service
         name = gateway.name if len(groups) == 1 else f"{gateway.name}-service-{number + 1}"
         models = [r.model for r in mine if r.model]
         origins = tuple(o for m in models for o in (m.timeouts.origin, m.retries.origin))
-        made.append(Service(name, timing, tuple(mine), tuple(dict.fromkeys(origins)) or (("spec", "models"),)))
+        made.append(Service(name, timing, tuple(mine), (*dict.fromkeys(origins), ("spec", "models"))))
     return tuple(made)
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from aigw_compile import ir
-from aigw_compile.document import Block, at
+from aigw_compile.document import Block, at, everywhere
 from aigw_compile.kongblocks.edition import Edition
 from aigw_compile.kongblocks.names import TAG
 
@@ -79,6 +79,10 @@ def vault_prefix(vault: ir.Vault) -> str:
     return vault.name if fits else f"aigw-{vault.name}"
 
 
+NEEDED = (("spec", "models"), everywhere("limits"))
+"""What decides that a secret is needed: which providers are called, and what can be counted for them."""
+
+
 def vaults(gateway: ir.Gateway, used: frozenset[str], edition: Edition) -> list[Block]:
     """Return the vault entities for the vaults that are used and that this edition reads."""
     return [_vault(v) for v in gateway.vaults if v.name in used and v.type in edition.vaults]
@@ -93,7 +97,12 @@ def _vault(vault: ir.Vault) -> Block:
         config["ttl"] = at(max(1, round(vault.refresh)) if vault.refresh else 0, (*vault.origin, "refresh"))
     block = Block(
         vault.origin,
-        {"name": _KINDS[vault.type], "prefix": vault_prefix(vault), "config": config, "tags": [TAG]},
+        {
+            "name": _KINDS[vault.type],
+            "prefix": at(vault_prefix(vault), vault.origin, *NEEDED),
+            "config": config,
+            "tags": [TAG],
+        },
     )
     if not config:
         del block["config"]

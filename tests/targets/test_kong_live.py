@@ -250,7 +250,7 @@ def test_what_parts_hide_is_not_shown_beside_what_a_kong_has(tmp_path: Path) -> 
                     for sides in ((kong, spec), (spec, kong)):
                         drift = kong_.compare(*sides, checked.name, facts("kong"))
                         assert drift.diff.changes
-                        told = " ".join(f(drift.diff, lambda _: "") for f in FORMATS.values())
+                        told = " ".join(f([(drift.diff, lambda _: "")]) for f in FORMATS.values())
                         assert not canary.search(told), (path, told)
                         masked += HIDDEN in told
                     put(row, path, before)

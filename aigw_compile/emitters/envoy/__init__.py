@@ -31,21 +31,24 @@ def emit(gateway: ir.Gateway, plan: Plan) -> tuple[Document, ...]:
     buffer = min(2 * largest + _DECORATED, 2**32 - 1)
     limited = limits.placed(gateway, plan)
     counting, shared = COUNTING[plan.facts.options["tokenLimits"]], any(x.fails for x in limited)
-    built = {model.name: tiers(model, buffer, ca_file) for model in gateway.models}
+    held = at(buffer, *((*x.origin, "maxBodySize") for x in gateway.listeners))
+    built = {model.name: tiers(model, held, ca_file) for model in gateway.models}
     clusters = {name: found.clusters for name, found in built.items()}
     port = observe.admin_port(gateway)
+    name = at(gateway.name, ("metadata", "name"))
     body = Block(
         gateway.origin,
         {
-            "node": Block(gateway.origin, {"id": at(gateway.name, ("metadata", "name")), "cluster": gateway.name}),
-            "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}},
-            "bootstrap_extensions": [_internal_listeners(buffer)],
-            "overload_manager": _overload(
-                int(settings["maxConnections"]), max(int(settings["maxHeap"]), _BODIES * buffer)
+            "node": Block(gateway.origin, {"id": name, "cluster": name}),
+            "admin": at({"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}, *observe.TAKEN),
+            "bootstrap_extensions": at([_internal_listeners(buffer)], *held.origins),
+            "overload_manager": at(
+                _overload(int(settings["maxConnections"]), max(int(settings["maxHeap"]), _BODIES * buffer)),
+                *held.origins,
             ),
             "static_resources": {
                 "listeners": [
-                    *(listener(gateway, own, limited, clusters, buffer, slots, counting) for own in gateway.listeners),
+                    *(listener(gateway, own, limited, clusters, held, slots, counting) for own in gateway.listeners),
                     *observe.operations(gateway),
                     *(block for found in built.values() for block in found.listeners),
                 ],

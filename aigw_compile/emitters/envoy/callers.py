@@ -19,6 +19,10 @@ _NAME = "authorization"
 """The header of tokens and passwords, and of keys where it is among their headers."""
 
 
+CHALLENGED = (("spec", "auth"), ("metadata", "name"))
+"""What a challenge is made from."""
+
+
 def asked(gateway: ir.Gateway) -> ir.Auth | None:
     """Return the doors that are open; None where nobody is asked who they are."""
     auth = gateway.auth
@@ -48,7 +52,7 @@ def key_data(gateway: ir.Gateway, auth: ir.Auth) -> Block:
         headers.append(_NAME)
     key = Block(auth.origin, {"headers": headers, "keys": dict.fromkeys(auth.api_key_headers, True)})
     key["basic"] = auth.basic
-    key["challenge"] = challenge(gateway, auth)
+    key["challenge"] = at(challenge(gateway, auth), *CHALLENGED)
     if auth.jwt:
         key["issuers"] = {j.issuer: True for j in auth.jwt}
     return key
@@ -60,11 +64,11 @@ def caller_data(gateway: ir.Gateway, auth: ir.Auth) -> Block:
     return Block(
         auth.origin,
         {
-            "consumers": Block(("spec",), {c.name: _groups(c, groups) for c in gateway.consumers}),
+            "consumers": Block(("spec", "consumers"), {c.name: _groups(c, groups) for c in gateway.consumers}),
             "groups": at(dict.fromkeys(known_groups(gateway), True), *((*o, "name") for o in groups.values())),
             "tokens": bool(auth.jwt),
             "issuers": {j.name: _issuer(j) for j in auth.jwt},
-            "challenge": challenge(gateway, auth),
+            "challenge": at(challenge(gateway, auth), *CHALLENGED),
         },
     )
 

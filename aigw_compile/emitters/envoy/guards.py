@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.document import Block, at
+from aigw_compile.document import Block, at, everywhere
 from aigw_compile.emitters.envoy import wire
 from aigw_compile.policies.prompt_guard import PromptGuard
 
@@ -38,9 +38,9 @@ def data(guards: tuple[Placed, ...], slots: int) -> list[Block]:
 def _data(placed: Placed, slots: int) -> Block:
     guard = placed.guard
     fields: dict[str, Any] = {
-        "id": placed.number,
+        "id": at(placed.number, everywhere("promptGuard")),
         "scope": placed.scope.kind,
-        "name": placed.scope.name,
+        "name": at(placed.scope.name, (*placed.scope.origin, "name"), ("metadata", "name")),
         "last": at(guard.scope == "last", (*guard.origin, "scope")),
         "deny": bool(guard.deny),
         "allow": bool(guard.allow),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from aigw_compile import ir
-from aigw_compile.document import Block, at
+from aigw_compile.document import Block, at, everywhere
 from aigw_compile.emitters.envoy import callers, wire
 from aigw_compile.plan import Plan, edges
 from aigw_compile.policies.limits import Limit
@@ -64,14 +64,14 @@ def data(limits: tuple[Placed, ...]) -> list[Block]:
 def _data(x: Placed) -> Block:
     origin = x.limit.origin
     fields: dict[str, Any] = {
-        "id": f"{x.number}",
+        "id": at(f"{x.number}", everywhere("limits")),
         "limit": at(x.limit.name, (*origin, "name")),
         "scope": x.scope.kind,
-        "name": x.scope.name,
+        "name": at(x.scope.name, (*x.scope.origin, "name"), ("metadata", "name")),
         "by": at(list(x.limit.by), (*origin, "by")),
     }
     if x.requests is not None and not x.early:
-        fields["header"] = x.header
+        fields["header"] = at(x.header, (*origin, "requests"), everywhere("limits"))
     amounts = []
     if x.tokens is not None:
         what = {"what": at(x.limit.counted, (*origin, "count")), "most": at(x.tokens, (*origin, "tokens"))}
@@ -113,6 +113,10 @@ def units(cost: float) -> float:
     """Return a limit on cost in those units: whole, where only a float's error parts it from that."""
     found = cost * scale(cost)
     return round(found) if abs(found - round(found)) < 5e-7 else found
+
+
+OF_GROUPS = tuple(("spec", kind) for kind in ("auth", "consumers", "consumerGroups", "models"))
+"""What speaks of groups: of how many a caller can be is known from all of it."""
 
 
 def keys(gateway: ir.Gateway, x: Placed) -> int:
@@ -172,6 +176,6 @@ def _filter(gateway: ir.Gateway, x: Placed, requests: int) -> Block:
             ),
             "enable_retry_after_header": True,
             "descriptors": [{"entries": [{"key": counted}], "token_bucket": bucket}],
-            "rate_limits": actions,
+            "rate_limits": at(actions, limit.origin, *OF_GROUPS),
         },
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.document import Block, at
+from aigw_compile.document import At, Block, at, everywhere
 from aigw_compile.emitters.envoy import callers, edge, guards, limits, observe, routes, tls, wire
 from aigw_compile.emitters.envoy.counting import Answer, Counting
 from aigw_compile.emitters.envoy.doors import ANTHROPIC, CALL_HEADER, DOOR_HEADER, PATHS
@@ -18,7 +18,7 @@ def listener(
     own: ir.Listener,
     limited: tuple[limits.Placed, ...],
     clusters: dict[str, tuple[str, ...]],
-    buffer: int,
+    buffer: At,
     slots: int,
     counting: Counting,
 ) -> Block:
@@ -80,7 +80,7 @@ def _per_filter(
     counting: Counting,
 ) -> dict[str, Any]:
     """What the scripts know, by the filter that they stand in, and what browsers may do."""
-    request = routes.request_data(gateway, own.base_path, guarded, limited, slots)
+    request = routes.request_data(gateway, own, guarded, limited, slots)
     found = {"answer": wire.lua_data(("spec",), routes.answer_data(gateway))}
     auth = callers.asked(gateway)
     if auth:
@@ -88,7 +88,9 @@ def _per_filter(
         who = callers.caller_data(gateway, auth)
         if apart:
             found["caller"] = wire.lua_data(auth.origin, who)
-        request["who"] = at(Block(apart[0], {"apart": True}) if apart else who, auth.origin)
+        request["who"] = at(
+            Block(apart[0], {"apart": True}) if apart else who, auth.origin, everywhere("ipRestriction")
+        )
     if own.cors:
         found["cors"] = edge.cors_policy(own.cors, counting.headers)
     return {**found, "request": wire.lua_data(("spec",), request)}
@@ -139,12 +141,18 @@ def _filters(
             ("spec",),
             "request",
             *("json", "reply", *finding, "check", "edits", "texts", "counters", "decorators", "request"),
+            chosen=(("spec", "auth"), everywhere("ipRestriction")),
         ),
         *edge.rbac("address-at-model", restricted, "model"),
         *counting.requests(gateway, limited),
         *([guards.rbac(guarded, slots)] if guarded else []),
         *counting.tokens(gateway, limited),
-        wire.lua(("spec",), "answer", "json", "reply", "edits", *counting.used(limited), "static", "answer"),
+        wire.lua(
+            ("spec",),
+            "answer",
+            *("json", "reply", "edits", *counting.used(limited), "static", "answer"),
+            chosen=(everywhere("limits"),),
+        ),
         wire.router(origin),
     ]
 
@@ -162,7 +170,7 @@ def _strip(own: ir.Listener, gateway: ir.Gateway, limited: tuple[limits.Placed, 
     if own.trusted_proxies:
         mutations.append({"remove_on_match": {"key_matcher": {"prefix": _ENVOYS}}})
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    origins = (own.origin, *(x.limit.origin for x in limited))
+    origins = (own.origin, *(x.limit.origin for x in limited), everywhere("limits"), *limits.OF_GROUPS)
     return wire.extension(own.origin, "strip", kind, {"mutations": at(mutations, *origins)})
 
 
@@ -235,7 +243,12 @@ def _local_replies(gateway: ir.Gateway, own: ir.Listener, counting: Counting) ->
     anthropic = " || ".join(f"request.url_path == {path}" for path in paths)
     return [
         wire.local_reply(
-            own.origin, f"{_DETAILS} != 'lua_response' && {when}", answer.status, body, _headers(gateway, answer)
+            own.origin,
+            f"{_DETAILS} != 'lua_response' && {when}",
+            answer.status,
+            body,
+            _headers(gateway, answer),
+            *callers.CHALLENGED,
         )
         for answer in (*counting.answers, *_ANSWERS)
         for when, body in (

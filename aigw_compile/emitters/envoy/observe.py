@@ -13,6 +13,8 @@ from aigw_compile.emitters.envoy import wire
 from aigw_compile.emitters.envoy.providers import remote_cluster
 
 ADMIN, OTLP = "admin", "otlp"
+TAKEN = (("spec", "observability"), ("spec", "listeners"))
+"""What takes ports: the admin interface has one that nothing else has."""
 _SCOPE = {"prefix": "aigw"}
 _STATS = "envoy.extensions.access_loggers.stats.v3.Config"
 
@@ -132,7 +134,9 @@ def _tracing(gateway: ir.Gateway, otlp: ir.Otlp) -> Block:
 def clusters(gateway: ir.Gateway, port: int, ca_file: str) -> Iterator[Block]:
     """Yield what is called beside the providers: Envoy's own admin interface, and the collector of traces."""
     origin = gateway.observability.operations.origin
-    yield remote_cluster(origin, ADMIN, f"http://127.0.0.1:{port}", ca_file)
+    admin = remote_cluster(origin, ADMIN, f"http://127.0.0.1:{port}", ca_file)
+    admin["load_assignment"] = at(admin["load_assignment"], *TAKEN)
+    yield admin
     otlp = gateway.observability.otlp
     if otlp:
         yield remote_cluster((*otlp.origin, "endpoint"), OTLP, otlp.endpoint, ca_file)

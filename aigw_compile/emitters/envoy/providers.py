@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.document import Block, at
+from aigw_compile.document import At, Block, at
 from aigw_compile.emitters.envoy import tls, wire
 
 _NO_LIMIT = 86400.0
@@ -92,7 +92,7 @@ def identities(gateway: ir.Gateway, ca_file: str) -> Iterator[Block]:
             yield remote_cluster(provider.identity.origin, entra_cluster(provider), _ENTRA, ca_file)
 
 
-def provider_cluster(model: ir.Model, target: ir.Target, name: str, buffer: int, ca_file: str) -> Block:
+def provider_cluster(model: ir.Model, target: ir.Target, name: str, buffer: At, ca_file: str) -> Block:
     """Return the cluster of a target's provider."""
     provider = target.provider
     cluster = remote_cluster(provider.origin, name, provider.base_url, ca_file, provider.name, provider.tls)

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from aigw_compile import ir
-from aigw_compile.document import Block, at
+from aigw_compile.document import Block, at, everywhere
 from aigw_compile.emitters.envoy import guards, limits, wire
 from aigw_compile.emitters.envoy.doors import PATHS, doors
 from aigw_compile.policies.prompt_decorator import Message, PromptDecorator
@@ -20,31 +20,34 @@ ROUTE_HEADER = "x-aigw-route"
 
 def request_data(
     gateway: ir.Gateway,
-    base: str,
+    own: ir.Listener,
     guarded: tuple[guards.Placed, ...],
     limited: tuple[limits.Placed, ...],
     slots: int,
 ) -> Block:
-    """Return all that request.lua knows about the gateway behind the paths below `base`; who calls is added by callers.py."""
+    """Return all that request.lua knows about the gateway behind the paths of a listener; who calls is added by callers.py."""
     return Block(
         ("spec",),
         {
-            "paths": {base + path: door for door, path in PATHS.items()},
-            "order": [name for m in gateway.models for name in (m.name, *m.aliases)],
+            "paths": at({own.base_path + path: door for door, path in PATHS.items()}, (*own.origin, "basePath")),
+            "order": at([name for m in gateway.models for name in (m.name, *m.aliases)], ("spec", "models")),
             "models": {m.name: _model_data(m) for m in gateway.models},
             "aliases": Block(
                 ("spec", "models"),
                 {alias: at(m.name, (*m.origin, "aliases")) for m in gateway.models for alias in m.aliases},
             ),
-            "limits": limits.data(limited),
+            "limits": at(limits.data(limited), everywhere("limits")),
             **({"shared": True} if any(x.fails for x in limited) else {}),
-            "guards": guards.data(guarded, slots),
-            "decorators": [
-                block
-                for scope in ir.scopes(gateway)
-                for decorator in ir.every(scope.policies, PromptDecorator)
-                if (block := _decorator(scope, decorator))
-            ],
+            "guards": at(guards.data(guarded, slots), everywhere("promptGuard")),
+            "decorators": at(
+                [
+                    block
+                    for scope in ir.scopes(gateway)
+                    for decorator in ir.every(scope.policies, PromptDecorator)
+                    if (block := _decorator(scope, decorator))
+                ],
+                everywhere("promptDecorator"),
+            ),
         },
     )
 
@@ -92,7 +95,8 @@ def _second(date: str) -> int:
 def _decorator(scope: ir.Scope, decorator: PromptDecorator) -> Block | None:
     sides = {"prepend": decorator.prepend, "append": decorator.append}
     texts = {side: at(_texts(found), (*decorator.origin, side)) for side, found in sides.items() if found}
-    return Block(decorator.origin, {"scope": scope.kind, "name": scope.name, **texts}) if texts else None
+    name = at(scope.name, (*scope.origin, "name"), ("metadata", "name"))
+    return Block(decorator.origin, {"scope": scope.kind, "name": name, **texts}) if texts else None
 
 
 def _texts(found: Sequence[Message]) -> dict[str, str]:
@@ -188,8 +192,7 @@ def _answer_data(model: ir.Model) -> Block:
         body["on"] = at(dict.fromkeys(fallback.on, True), fallback.origin)
         body["static"] = Block(fallback.response.origin, response)
     targets = [t for t in model.targets if t.weight]
-    about = {t.name: {"provider": t.provider.name, "type": t.provider.type} for t in targets}
-    body["whose"] = {name: Block(model.origin, told) for name, told in about.items()}
+    body["whose"] = {t.name: _whose(t) for t in targets}
     if model.expose_target:
         shown = {t.name: Block(t.origin, {"provider": t.provider.name, "model": t.model}) for t in targets}
         body["exposed"] = at(shown, (*model.origin, "exposeTarget"))
@@ -197,6 +200,12 @@ def _answer_data(model: ir.Model) -> Block:
     if prices:
         body["prices"] = prices
     return body
+
+
+def _whose(target: ir.Target) -> Block:
+    provider = target.provider
+    name, kind = at(provider.name, (*target.origin, "provider")), at(provider.type, (*provider.origin, "type"))
+    return Block(target.origin, {"provider": name, "type": kind})
 
 
 def _price(p: ir.Price) -> Block:

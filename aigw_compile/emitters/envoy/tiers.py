@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Json
-from aigw_compile.document import Block, at
+from aigw_compile.document import At, Block, at
 from aigw_compile.emitters.envoy import strip, wire
 from aigw_compile.emitters.envoy.doors import CAPS, DOOR_HEADER, doors
 from aigw_compile.emitters.envoy.providers import credentials, provider_cluster, secret_headers
@@ -56,7 +56,7 @@ class Tiers(NamedTuple):
     definitions: list[Block]
 
 
-def tiers(model: ir.Model, buffer: int, ca_file: str) -> Tiers:
+def tiers(model: ir.Model, buffer: At, ca_file: str) -> Tiers:
     """Return the listeners and clusters of a model; `buffer` is in bytes."""
     listeners: list[Block] = []
     definitions: list[Block] = []
@@ -76,15 +76,15 @@ def tiers(model: ir.Model, buffer: int, ca_file: str) -> Tiers:
             }
             items.append(Block(target.origin, item))
         origin = targets[0].origin
-        more = _health(model.health, last=targets is priorities[-1])
+        more = _health(model, last=targets is priorities[-1])
         if model.algorithm == "round-robin":
             # What Envoy does anyway; the weights count.
-            more["lb_policy"] = at("ROUND_ROBIN", (*model.origin, "loadBalancing"))
+            more["lb_policy"] = at("ROUND_ROBIN", (*model.origin, "loadBalancing"), model.retries.origin)
         if model.retries.attempts:
             tries = f"tries:{model.name}:{number}"
-            definitions.append(wire.internal_cluster(origin, tries, buffer, items, more))
+            definitions.append(wire.internal_cluster(model.retries.origin, tries, buffer, items, more))
             listeners.append(_priority(model, name, tries, len(targets), buffer))
-            items, more = [Block(origin, {"listener": name, "weight": 1})], {}
+            items, more = [Block(model.retries.origin, {"listener": name, "weight": 1})], {}
         definitions.append(wire.internal_cluster(origin, name, buffer, items, more))
         names.append(name)
     return Tiers(tuple(names), listeners, definitions)
@@ -93,11 +93,12 @@ def tiers(model: ir.Model, buffer: int, ca_file: str) -> Tiers:
 _LONGEST = 86400.0
 
 
-def _health(health: ir.Health, *, last: bool) -> dict[str, Any]:
+def _health(model: ir.Model, *, last: bool) -> dict[str, Any]:
     """Which of a priority's targets are left alone, after how many failures and for how long.
 
     Where all of them are, the next priority is asked; the last one is tried anyway.
     """
+    health, places = model.health, (model.health.origin, model.retries.origin)
     cooldown = wire.duration(max(health.cooldown, 0.001))
     detection = Block(
         health.origin,
@@ -113,12 +114,12 @@ def _health(health: ir.Health, *, last: bool) -> dict[str, Any]:
         },
     )
     return {
-        "outlier_detection": detection,
-        "common_lb_config": {"healthy_panic_threshold": {"value": 1.0 if last else 0.0}},
+        "outlier_detection": at(detection, *places),
+        "common_lb_config": at({"healthy_panic_threshold": {"value": 1.0 if last else 0.0}}, *places),
     }
 
 
-def _priority(model: ir.Model, name: str, cluster: str, targets: int, buffer: int) -> Block:
+def _priority(model: ir.Model, name: str, cluster: str, targets: int, buffer: At) -> Block:
     """The tier that tries again inside one priority."""
     retries = model.retries
     policy = Block(
@@ -140,20 +141,23 @@ def _priority(model: ir.Model, name: str, cluster: str, targets: int, buffer: in
         ]
         policy["host_selection_retry_max_attempts"] = 10
     route = {"cluster": cluster, "timeout": "0s", "idle_timeout": "0s", "retry_policy": policy}
-    virtual_host = {
-        "name": "all",
-        "domains": ["*"],
-        "request_body_buffer_limit": buffer,
-        "response_headers_to_add": wire.header_values({"x-aigw-tries": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"}),
-        "routes": [{"match": {"prefix": "/"}, "route": route}],
-    }
+    virtual_host = Block(
+        retries.origin,
+        {
+            "name": "all",
+            "domains": ["*"],
+            "request_body_buffer_limit": buffer,
+            "response_headers_to_add": wire.header_values({"x-aigw-tries": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%"}),
+            "routes": [{"match": {"prefix": "/"}, "route": route}],
+        },
+    )
     manager = wire.manager(
         retries.origin, name, {**_inner(model, name, virtual_host), "http_filters": [wire.router(retries.origin)]}
     )
     return wire.internal_listener(retries.origin, name, buffer, manager)
 
 
-def _target(model: ir.Model, target: ir.Target, buffer: int) -> Block:
+def _target(model: ir.Model, target: ir.Target, buffer: At) -> Block:
     """The tier that speaks to one provider: path, host, headers, model name, key, dialect, and the cause of a failure."""
     provider, name = target.provider, f"target:{model.name}:{target.name}"
     ways = {door: _way(model, target, door) for door in doors(model)}
@@ -172,6 +176,7 @@ def _target(model: ir.Model, target: ir.Target, buffer: int) -> Block:
             target.origin,
             "target",
             *("json", "reply", "edits", "usage", "is_answer", *_scripts(model, provider), "faults", "target"),
+            chosen=((*model.origin, "capabilities"), (*provider.origin, "type")),
         ),
         wire.router(target.origin),
     ]
@@ -204,8 +209,8 @@ def _target_data(target: ir.Target, ways: Mapping[str, _Way]) -> Block:
             "target": target.name,
             "model": at(target.model, (*target.origin, "model")),
             "drop": at(target.on_unsupported == "drop", (*target.origin, "onUnsupported")),
-            "defaults": dict(provider.headers),
-            "secrets": dict.fromkeys(secret_headers(provider), True),
+            "defaults": at(dict(provider.headers), provider.origin),
+            "secrets": at(dict.fromkeys(secret_headers(provider), True), provider.origin),
             "headers": Block(
                 provider.origin,
                 {h.name: at(h.value, h.origin) for h in provider.own_headers if isinstance(h.value, str)},

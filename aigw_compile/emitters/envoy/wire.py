@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.document import Block
+from aigw_compile.document import At, Block, at
 from aigw_compile.target import asset
 
 _TYPE = "type.googleapis.com/"
@@ -29,7 +29,8 @@ Json = Mapping[str, Any]
 
 def typed(origin: Pointer, kind: str, fields: Json | None = None) -> Block:
     """Return a message of Envoy's API behind its type URL."""
-    return Block(origin, {"@type": _TYPE + kind, **(fields or {})})
+    more = fields.placed() if isinstance(fields, Block) else fields or {}
+    return Block(origin, {"@type": _TYPE + kind, **more})
 
 
 def extension(origin: Pointer, name: str, kind: str, fields: Json | None = None) -> Block:
@@ -46,11 +47,12 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
 
 
-def lua(origin: Pointer, name: str, *assets: str) -> Block:
-    """Return a Lua filter made of constant files; what differs by gateway reaches it as the data of a virtual host."""
+def lua(origin: Pointer, name: str, *assets: str, chosen: Sequence[Pointer] = ()) -> Block:
+    """Return a Lua filter made of constant files, which `chosen` chose; else gateways differ in the data of a virtual host."""
     text = "".join(asset("envoy", f"{part}.lua") for part in assets)
     # By default Envoy looks for a route again after each change of a header; the script says itself when it wants that.
-    return extension(origin, name, LUA, {"default_source_code": {"inline_string": text}, "clear_route_cache": False})
+    code = at({"inline_string": text}, *chosen)
+    return extension(origin, name, LUA, {"default_source_code": code, "clear_route_cache": False})
 
 
 def lua_data(origin: Pointer, data: Json) -> Block:
@@ -73,8 +75,13 @@ def anthropic_error_text(status: int, kind: str, code: str, message: str) -> str
     return json.dumps({"type": "error", "error": {"type": named, "message": message, "code": code}})
 
 
-def local_reply(origin: Pointer, when: str, status: int, body: str, headers: Mapping[str, str] | None = None) -> Block:
-    """Return a mapper that gives Envoy's own answers our status and body, where the CEL expression `when` holds."""
+def local_reply(
+    origin: Pointer, when: str, status: int, body: str, headers: Mapping[str, str] | None = None, *said: Pointer
+) -> Block:
+    """Return a mapper that gives Envoy's own answers our status and body, where the CEL expression `when` holds.
+
+    `said`: what the headers are from.
+    """
     expression = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
     mapper = Block(
         origin,
@@ -88,7 +95,7 @@ def local_reply(origin: Pointer, when: str, status: int, body: str, headers: Map
         },
     )
     if headers:
-        mapper["headers_to_add"] = header_values(headers)
+        mapper["headers_to_add"] = at(header_values(headers), origin, *said)
     return mapper
 
 
@@ -98,7 +105,7 @@ def header_values(headers: Mapping[str, str]) -> list[dict[str, Any]]:
     return [{"header": {"key": key, "value": value}, "append_action": overwrite} for key, value in headers.items()]
 
 
-def internal_listener(origin: Pointer, name: str, buffer: int, manager: Block) -> Block:
+def internal_listener(origin: Pointer, name: str, buffer: At, manager: Block) -> Block:
     """Return a listener that only this Envoy itself can reach."""
     return Block(
         origin,
@@ -123,7 +130,7 @@ def never_seen() -> dict[str, Any]:
 
 
 def internal_cluster(
-    origin: Pointer, name: str, buffer: int, listeners: Sequence[Block], more: Json | None = None
+    origin: Pointer, name: str, buffer: At, listeners: Sequence[Block], more: Json | None = None
 ) -> Block:
     """Return a cluster of internal listeners; each item is `{listener, weight}`."""
     raw = extension(origin, "raw", "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer")

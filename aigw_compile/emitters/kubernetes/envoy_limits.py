@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.document import Block, at
+from aigw_compile.document import Block, at, everywhere
 from aigw_compile.emitters.kubernetes.envoy_names import (
     CONSUMER_HEADER,
     ENVOY_API,
@@ -42,6 +42,10 @@ class Pick(NamedTuple):
     """A range in which each address has a counter."""
 
 
+COUNTED = (everywhere("limits"), *(("spec", kind) for kind in ("models", "consumerGroups", "consumers")))
+"""What has counters, and is written out where Envoy Gateway cannot make them by itself."""
+
+
 def limits(scene: Scene) -> list[Block]:
     """Return a rule for every counter of every limit."""
     return [
@@ -59,13 +63,14 @@ def shared(scene: Scene, rules: Sequence[Block]) -> Iterator[Block]:
     On a Gateway of somebody else the rules stand at the routes instead.
     """
     if rules and not scene.attached:
-        spec = {"targetRefs": [ref(GATEWAY_API, "Gateway", scene.gateway.name)], **rate_limit(rules)}
+        aims = [ref(GATEWAY_API, "Gateway", scene.gateway.name)]
+        spec = Block(("spec",), {"targetRefs": aims, **rate_limit(rules)})
         yield scene.object(("spec",), ENVOY_API, "BackendTrafficPolicy", scene.gateway.name, spec)
 
 
 def rate_limit(rules: Sequence[Block]) -> dict[str, Any]:
     """Return the field of a BackendTrafficPolicy that holds the rules."""
-    return {"rateLimit": {"type": "Global", "global": {"rules": [*rules]}}}
+    return {"rateLimit": at({"type": "Global", "global": {"rules": [*rules]}}, *COUNTED)}
 
 
 def _rules(scene: Scene, scope: ir.Scope, limit: Limit) -> Iterator[Block]:
@@ -151,7 +156,7 @@ def _keys(gateway: ir.Gateway, consumer: ir.Consumer) -> Block:
 
 def _members(gateway: ir.Gateway, group: ir.ConsumerGroup) -> Block:
     inside = [c for c in gateway.consumers if group.name in c.groups]
-    origins = ((*c.origin, "groups") for c in inside)
+    origins = (("spec", "consumers"), *((*c.origin, "groups") for c in inside))
     return _one_of(CONSUMER_HEADER, [name for c in inside for name in known_as(gateway, c)], group.origin, *origins)
 
 
@@ -161,7 +166,8 @@ def _one_of(header: str, values: list[str], origin: Pointer, *others: Pointer) -
         kind, value = "Exact", values[0]
     else:
         kind, value = "RegularExpression", f"^({'|'.join(map(re.escape, values))})$"
-    fields = {"name": header, "type": kind, "value": at(value, origin, *others), "invert": False}
+    places = (origin, *others)
+    fields = {"name": header, "type": at(kind, *places), "value": at(value, *places), "invert": False}
     return Block(origin, fields)
 
 
@@ -204,7 +210,7 @@ def _cost(scene: Scene, model: ir.Model) -> Block:
             text = amount if len(targets) == 1 else f'backend.endsWith("/rule/0/ref/{number}") ? {amount} : ({text})'
     origins = [t.price.origin for t in targets if t.price]
     whole = f"uint(({text}) / {coin(scene.gateway)}.0 + 0.5)"
-    return Block(model.origin, {"metadataKey": COST, "type": "CEL", "cel": at(whole, *origins)})
+    return Block(model.origin, {"metadataKey": COST, "type": "CEL", "cel": at(whole, *origins, everywhere("limits"))})
 
 
 def _amount(price: ir.Price) -> str:

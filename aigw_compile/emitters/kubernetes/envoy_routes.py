@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aigw_compile import ir
-from aigw_compile.document import Block, at
+from aigw_compile.document import Block, at, everywhere
 from aigw_compile.emitters.kubernetes.envoy_names import AIGW_API, ENVOY_API, MODEL_HEADER, names, usable
 from aigw_compile.emitters.kubernetes.gateways import hostnames, parent
 from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, duration, ref
@@ -77,7 +77,9 @@ def _route(
     if hosts:
         spec["hostnames"] = at(hosts, *((*x.origin, "hostnames") for x in scene.gateway.listeners))
     if costs:
-        spec["llmRequestCosts"] = at(costs, ("spec", "models"))  # every model decides which limits count at all
+        # Every model decides which limits count at all.
+        logged = ("spec", "observability", "accessLog")
+        spec["llmRequestCosts"] = at(costs, ("spec", "models"), everywhere("limits"), logged)
     spec["rules"] = [rule]
     return spec
 
@@ -116,7 +118,7 @@ def traffic(scene: Scene, limits: Sequence[Block]) -> Iterator[Block]:
     `limits` stand in a policy of the Gateway, with which these merge, or, where that is of somebody else, in each of them.
     """
     merged = bool(limits) and not scene.attached
-    merging = {"mergeType": at("StrategicMerge", ("spec", "models"), *(x.origin for x in limits))}
+    merging = {"mergeType": at("StrategicMerge", ("spec", "models"), everywhere("limits"), *(x.origin for x in limits))}
     for model in scene.gateway.models:
         targets = usable(scene, model)
         if not targets:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.document import Block, at
+from aigw_compile.document import Block, at, everywhere
 from aigw_compile.emitters.kubernetes.envoy_names import CONSUMER_HEADER, ENVOY_API, MODEL_HEADER, names
 from aigw_compile.emitters.kubernetes.envoy_routes import http_routes
 from aigw_compile.emitters.kubernetes.gateways import sections
@@ -44,8 +44,9 @@ def security(scene: Scene, secrets: Secrets) -> Iterator[Block]:
             (scene.name(own.name), [{**target, "sectionName": name} for x, name, _ in listed if x is own], own)
             for own in gateway.listeners
         ]
+    aimed = (("spec", "models"), ("spec", "providers")) if scene.attached else (("spec", "listeners"),)
     for name, aims, listener in groups:
-        spec = Block(("spec", "auth"), {"targetRefs": aims, **common})
+        spec = Block(("spec", "auth"), {"targetRefs": at(aims, *aimed), **common})
         if listener.cors:
             spec["cors"] = _cors(listener.cors)
         if aims and len(spec) > 1:
@@ -158,7 +159,8 @@ def _authorization(scene: Scene) -> dict[str, Any]:
     if not rules:
         return {}
     default = at("Deny" if strangers else "Allow", ("spec", "consumers"), *(x.origin for x in issuers))
-    return {"authorization": Block(("spec", "auth"), {"defaultAction": default, "rules": rules})}
+    ruled = at(rules, ("spec", "models"), ("spec", "consumers"), everywhere("ipRestriction"))
+    return {"authorization": Block(("spec", "auth"), {"defaultAction": default, "rules": ruled})}
 
 
 def _access(scene: Scene, issuers: list[ir.Jwt]) -> Iterator[Block]:
@@ -179,7 +181,7 @@ def _by_name(
     inside = [c for c in gateway.consumers if ir.may_call(model, c)]
     named = {g for who in (access.allow, access.deny) if who for g in who.groups}
     groups = [g.origin for g in gateway.consumer_groups if g.name in named]
-    origins = [*(c.origin for c in inside), *groups]
+    origins = [("spec", "consumers"), *(c.origin for c in inside), *groups]
     for part in _chunks([name for c in inside for name in known_as(gateway, c)]):
         who = Block(origin, {"name": CONSUMER_HEADER, "values": at(part, *origins)})
         yield Block(origin, {"action": "Allow", "principal": {"headers": [*called["headers"], who]}})
@@ -217,7 +219,7 @@ def _names_and_claims(gateway: ir.Gateway, who: ir.Who | None, issuers: list[ir.
         return
     inside = [c for c in gateway.consumers if c.name in who.consumers or set(c.groups) & set(who.groups)]
     groups = [g.origin for g in gateway.consumer_groups if g.name in who.groups]
-    origins = [*(c.origin for c in inside), *groups]
+    origins = [("spec", "consumers"), *(c.origin for c in inside), *groups]
     for part in _chunks([name for c in inside for name in known_as(gateway, c)]):
         yield {"headers": [Block(who.origin, {"name": CONSUMER_HEADER, "values": at(part, *origins)})]}
     yield from _claims(who.groups, issuers, groups)

@@ -13,6 +13,7 @@ from aigw_compile.emitters.kubernetes.gateways import gateway_class, gateway_obj
 from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, amounts, budget, cpu_metric, label, ref, scene
 from aigw_compile.emitters.kubernetes.secrets import Secrets, of_consumer, of_login, of_wanted
 from aigw_compile.kongblocks import EDITIONS, Blocks, Key, Password, Plugin, Route, Wanted, grouped
+from aigw_compile.kongblocks.secrets import NEEDED
 from aigw_compile.plan import Plan
 
 OPERATOR, KONG = "gateway-operator.konghq.com", "configuration.konghq.com"
@@ -116,13 +117,14 @@ def _key(here: Scene, secrets: Secrets, wanted: Wanted) -> Iterator[Block]:
     # The operator sorts the variables by name, and a variable can only name one before it: X_BARE is before X_HEADER.
     bare = f"{variable.removesuffix('_HEADER')}_BARE" if prefix else variable
     source = {"secretKeyRef": {"name": name, "key": key}}
-    yield Block(credential.origin, {"name": bare, "valueFrom": source})
+    needed = (credential.origin, *NEEDED)
+    yield Block(credential.origin, {"name": at(bare, *needed), "valueFrom": source})
     if prefix:
-        yield Block(credential.origin, {"name": variable, "value": f"{prefix}$({bare})"})
+        yield Block(credential.origin, {"name": at(variable, *needed), "value": f"{prefix}$({bare})"})
 
 
 def _vault(here: Scene, vault: Block) -> Block:
-    spec = Block(vault.origin, {"backend": vault["name"], "prefix": vault["prefix"]})
+    spec = Block(vault.origin, {"backend": vault["name"], "prefix": vault.placed()["prefix"]})
     if "config" in vault:
         spec["config"] = vault["config"]
     name = here.name("vault", vault["prefix"])
@@ -185,7 +187,7 @@ def _routes(here: Scene, plugins: Iterable[Plugin], route: Route) -> Iterator[Bl
             spec = Block(route.origin, {"parentRefs": [parent(here)]})
             if hosts:
                 spec["hostnames"] = at([*hosts], *route.paths_from)
-            spec["rules"] = at([rule], *route.paths_from)
+            spec["rules"] = at([rule], *route.paths_from, *route.when)
             name = label(route.name) if number == 1 else f"{label(route.name)}.{number}"
             yield here.object(route.origin, f"{GATEWAY_API}/v1", "HTTPRoute", name, spec, annotations=notes)
 
@@ -225,7 +227,7 @@ def _consumer(
     if credentials:
         origins = [*(k.ref.origin for k in keys), *(p.login.origin for p in passwords)]
         origins += (acl.origin for acl in consumer.get("acls", ()))
-        root["credentials"] = at([*dict.fromkeys(credentials)], *origins)
+        root["credentials"] = at([*dict.fromkeys(credentials)], *origins, ("spec", "auth"), ("spec", "models"))
     yield here.object(
         consumer.origin, f"{KONG}/v1", "KongConsumer", here.name(name), None, root=root, annotations=notes
     )

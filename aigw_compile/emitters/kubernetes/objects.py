@@ -22,6 +22,10 @@ CLUSTER_WIDE = frozenset({"GatewayClass", "KongVault"})
 """Kinds that belong to no namespace."""
 
 
+WHERE = tuple(("spec", "deployment", "kubernetes", field) for field in ("namespace", "gatewayRef", "gatewayClassName"))
+"""What decides where each object is, and which ones are there already."""
+
+
 class Scene(NamedTuple):
     """What every object needs to know: the gateway, the plan, and the labels that all objects carry."""
 
@@ -52,7 +56,7 @@ class Scene(NamedTuple):
         labels: Mapping[str, Any] | None = None,
     ) -> Block:
         """Return an object; `root` holds the fields of the few kinds that have no spec."""
-        metadata = Block(origin, {"name": at(name, ("metadata", "name"), origin)})
+        metadata = Block(origin, {"name": at(name, ("metadata", "name"), origin, *WHERE)})
         if self.place and self.place.namespace and kind not in CLUSTER_WIDE:
             metadata["namespace"] = at(self.place.namespace, (*self.place.origin, "namespace"))
         metadata["labels"] = Block(("metadata",), {**self.labels, **(labels or {})})
