@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,13 +14,13 @@ from aigw_compile.diff import CLASSES, Change, Diff, Side, diff
 from aigw_compile.document import Document, lines_of, source_map, text_of
 from aigw_compile.project import Accept, Project, TargetChoice
 from aigw_compile.render.changed_sarif import Spans
-from aigw_compile.render.changes import Places, as_data, markdown
-from aigw_compile.source import LARGEST, Source, parse
+from aigw_compile.render.changes import as_data
+from aigw_compile.render.grouped import Places
+from aigw_compile.render.markdown import markdown
+from aigw_compile.revisions import SideError as SideError
+from aigw_compile.revisions import unpack
+from aigw_compile.source import Source, parse
 from aigw_compile.target import TARGETS, TargetFacts, facts
-
-
-class SideError(ValueError):
-    """A side cannot be read; the message says why, and what would be right."""
 
 
 class Sides(NamedTuple):
@@ -48,7 +47,7 @@ def side_of(text: str, project: Project, choices: Sequence[TargetChoice], *, fro
     """Return the side that a path, an output folder or git:REV names. Raises SideError."""
     if text.startswith("git:"):
         with tempfile.TemporaryDirectory(prefix="aigw-diff-") as folder:
-            _unpacked(text.removeprefix("git:"), project.root, Path(folder))
+            unpack(text.removeprefix("git:"), project.root, Path(folder))
             return _built([Path(folder)], choices, project.accepts, frozen)
     path = Path(text)
     if text.startswith((*live.PREFIXES,)) or live.file(path):
@@ -121,6 +120,7 @@ def on_disk(folder: Path, again: compiler.Build | None = None, accepts: Sequence
     if again is not None:
         choice = TargetChoice(again.target.name, again.target.profile, again.target.options)
         documents = {d.filename: d.body for d in _rebuilt(data, choice, accepts)} or held
+        held = write.from_json(held, documents)
     stood = {} if documents == held else {folder.name: held}
     metadata = data.get("metadata") if isinstance(data, dict) else None
     name = metadata.get("name", "") if isinstance(metadata, dict) else ""
@@ -131,73 +131,6 @@ def _rebuilt(data: Json, choice: TargetChoice, accepts: Sequence[Accept]) -> tup
     sources, _ = parse(text_of(Document(write.SPEC, data)), write.SPEC)
     checked = compiler.check_document(sources[0]) if sources else None
     return compiler.build(checked, choice, accepts).documents if checked and checked.gateway else ()
-
-
-def _unpacked(revision: str, root: Path, folder: Path) -> None:
-    """Write the YAML files and the links of a revision below the root into a folder; the work tree is not touched.
-
-    Raises SideError.
-    """
-    if revision.startswith("-") or not revision:
-        raise SideError(f'"{revision}" is no revision')
-    prefix = _prefix(root)
-    # git refuses an empty path, which is what the prefix of the repository's own root is.
-    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", revision, "--", *filter(None, [prefix]))
-    files: list[tuple[str, Path]] = []
-    links: list[tuple[str, Path]] = []
-    for entry in os.fsdecode(listed).split("\0"):
-        head, _, name = entry.partition("\t")
-        path = folder / name.removeprefix(prefix)
-        if ".." in path.parts or not path.is_relative_to(folder):  # no git makes such a tree, but somebody can
-            continue
-        if head.startswith(("100644 blob", "100755 blob")) and name.endswith((".yaml", ".yml")):
-            files.append((head.split()[2], path))
-        elif head.startswith("120000 blob"):
-            links.append((head.split()[2], path))
-    try:
-        for path, raw in _blobs(root, files):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(raw)
-        for path, raw in _blobs(root, links):  # last, so that nothing is written through one
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if raw and b"\0" not in raw and not os.path.lexists(path):
-                path.symlink_to(os.fsdecode(raw))
-    except OSError as error:
-        raise SideError(f"git:{revision} cannot be written to {folder}: {error.strerror}") from None
-    (folder / ".git").mkdir()  # the folder stands for a repository: a project file above it is not its own
-
-
-def _blobs(root: Path, wanted: Sequence[tuple[str, Path]]) -> Iterator[tuple[Path, bytes]]:
-    """Yield the bytes of each blob of git, one by one; what is too large to be read is cut where that shows."""
-    with tempfile.TemporaryFile() as names:
-        names.write("".join(f"{sha}\n" for sha, _ in wanted).encode())
-        names.seek(0)
-        command = ["git", "cat-file", "--batch"]
-        with subprocess.Popen(command, cwd=root, stdin=names, stdout=subprocess.PIPE) as git:
-            assert git.stdout
-            for _, path in wanted:
-                left = int(git.stdout.readline().split()[2])
-                raw = git.stdout.read(min(left, LARGEST + 1))
-                left -= len(raw)
-                while left > 0:
-                    left -= len(git.stdout.read(min(left, LARGEST)) or b"." * left)
-                git.stdout.read(1)
-                yield path, raw
-
-
-def _prefix(root: Path) -> str:
-    return _git(root, "rev-parse", "--show-prefix").decode().strip()
-
-
-def _git(root: Path, *arguments: str) -> bytes:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, check=False)
-    except OSError:
-        raise SideError("git is not installed") from None
-    if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise SideError(f"git {arguments[0]}: {said[0] if said else 'failed'}")
-    return done.stdout
 
 
 # --- what runs as a side
@@ -314,8 +247,33 @@ class Built(NamedTuple):
     places: Places
 
 
-def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against: Sides | None) -> Built:
-    """Compare a build with what stands in its folder, or with another side."""
+def alike(one: Side, other: Side) -> Side:
+    """Return a side whose outputs have the names of the other's, where `--emit json` wrote those of one of them alone."""
+    held = {name: write.from_json(found, other.documents.get(name, ())) for name, found in one.documents.items()}
+    return one._replace(documents=held)
+
+
+def of_build(
+    one: compiler.Checked, built: compiler.Build, there: Path, against: Sides | None, *, emit: str = "yaml"
+) -> Built:
+    """Compare a build with what stands in its folder, or with another side; told under the names of what is written."""
+    found = _of_build(one, built, there, against)
+    names = {d.filename: write.json_name(d.filename) for d in built.documents} if emit == "json" else {}
+    targets = {
+        name: tuple(t._replace(place=_renamed(t.place, names)) for t in changes)
+        for name, changes in found.diff.targets.items()
+    }
+    samples = [tuple(_renamed(s, names, f"{built.target.name}/") for s in c.samples) for c in found.diff.changes]
+    changes = tuple(c._replace(samples=s) for c, s in zip(found.diff.changes, samples, strict=True))
+    return found._replace(diff=found.diff._replace(targets=targets, changes=changes))
+
+
+def _renamed(place: str, names: Mapping[str, str], before: str = "") -> str:
+    file, colon, rest = place.removeprefix(before).partition(": ")
+    return f"{before}{names.get(file, file)}{colon}{rest}"
+
+
+def _of_build(one: compiler.Checked, built: compiler.Build, there: Path, against: Sides | None) -> Built:
     name = built.target.name
     hides = one.source.veil
     new = Side(one.source.data, {name: {d.filename: d.body for d in built.documents}}, one.name, hides, one.gateway)
@@ -323,7 +281,7 @@ def of_build(one: compiler.Checked, built: compiler.Build, there: Path, against:
     accepted = [f"{built.target.title}: {hides.text(f'{x.place}: {x.capability.note}')} ({x.accepted})" for x in losses]
     if against is not None:
         old = against.gateways.get(one.name)
-        found = diff(old, new, {name: built.target}, accepted)
+        found = diff(old and alike(old, new), new, {name: built.target}, accepted)
         return Built(found, places(spans(one.source, against.sources.get(one.name))))
     reasons = [
         Accept(x.feature.code, x.place, x.accepted, x.security, name, "", "", ("accepted", i))
@@ -360,8 +318,8 @@ def documents(built: Built, there: Path) -> list[Document]:
     if built.diff.empty and not built.diff.first and (there / "diff.json").exists():
         return []
     return [
-        Document("diff.json", as_data(built.diff, built.places)),
-        Document("diff.md", markdown(built.diff, built.places)),
+        Document("diff.json", as_data([built])),
+        Document("diff.md", markdown([built])),
     ]
 
 

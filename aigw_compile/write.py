@@ -67,7 +67,7 @@ def _pointer(text: str, data: Any) -> Pointer:
 
 def as_json(documents: Iterable[Document]) -> tuple[Document, ...]:
     """Return the documents for `--emit json`: the same data in files that end in .json; a stream becomes a v1 List."""
-    renamed = {d.filename: str(Path(d.filename).with_suffix(".json")) for d in documents}
+    renamed = {d.filename: json_name(d.filename) for d in documents}
 
     def follow(value: Any) -> Any:
         """What names another file of these: the one that secrets.json changes and writes, one that is read again."""
@@ -90,6 +90,31 @@ def as_json(documents: Iterable[Document]) -> tuple[Document, ...]:
         )
         for d in documents
     )
+
+
+def json_name(filename: str) -> str:
+    """Return what `--emit json` calls a file."""
+    return str(Path(filename).with_suffix(".json"))
+
+
+def from_json(held: Mapping[str, Json], names: Collection[str]) -> dict[str, Json]:
+    """Return outputs under these names, where `--emit json` wrote them, so that both forms can be compared."""
+    back = {json_name(name): name for name in names if name not in held}
+
+    def body(value: Json) -> Json:
+        if isinstance(value, list):
+            return [body(v) for v in value]
+        if not isinstance(value, dict):
+            return value
+        return {k: back.get(v, v) if k == "path" and isinstance(v, str) else body(v) for k, v in value.items()}
+
+    return {back.get(name, name): body(_stream(found)) if name in back else found for name, found in held.items()}
+
+
+def _stream(body: Json) -> Json:
+    """The objects of a v1 List, which a stream is in JSON."""
+    whole = isinstance(body, dict) and (body.get("kind"), body.get("apiVersion")) == ("List", "v1")
+    return body["items"] if isinstance(body, dict) and whole else body
 
 
 def previous(folder: Path) -> dict[str, str]:

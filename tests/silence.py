@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 
-from aigw_compile import compiler
+from aigw_compile import compiler, ir
 from aigw_compile.diagnostic import Pointer, named
+from aigw_compile.plan import plan
 from aigw_compile.project import TargetChoice
 from aigw_compile.schema import field, general
 from aigw_compile.source import parse
+from aigw_compile.target import facts
 from tests.drawn import FIT
 from tests.support import build_all_accepted
 
@@ -68,19 +71,62 @@ def mutants_of(data: Any, at: Pointer) -> Iterator[tuple[Pointer, Any]]:
     yield at, mutant
 
 
-def meaning(gateway: Any) -> Any:
-    """A gateway without the places that it was made from; of priorities the order is what counts."""
-    if hasattr(gateway, "_asdict"):
-        found = {k: meaning(v) for k, v in gateway._asdict().items() if k != "origin"}
-        steps = sorted({target["priority"] for target in found.get("targets", ())})
-        return found | {"targets": [{**t, "priority": steps.index(t["priority"])} for t in found.get("targets", ())]}
-    return [meaning(v) for v in gateway] if isinstance(gateway, tuple) else gateway
+def _order(model: dict[str, Any]) -> dict[str, Any]:
+    """Of priorities the order is what counts."""
+    steps = sorted({target["priority"] for target in model["targets"]})
+    return {"targets": [{**t, "priority": steps.index(t["priority"])} for t in model["targets"]]}
+
+
+def _cached(price: dict[str, Any]) -> dict[str, Any]:
+    """Without a price of its own, what a cache reads or takes has the price of the input."""
+    return {side: price["input"] if price[side] is None else price[side] for side in ("cache_read", "cache_write")}
+
+
+def _own_counters(place: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A limit that stands at one model or consumer counts its calls alone, whether it says so or not."""
+
+    def counted(owner: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "policies": [
+                p | {"by": sorted({*p["by"]} - {"gateway", place})} if "by" in p else p for p in owner["policies"]
+            ]
+        }
+
+    return counted
+
+
+SAME: dict[type, tuple[Callable[[dict[str, Any]], dict[str, Any]], ...]] = {
+    ir.Model: (_order, _own_counters("model")),
+    ir.Consumer: (_own_counters("consumer"),),
+    ir.Price: (_cached,),
+}
+"""What means the same, written in two ways, as one of them: a node's type -> the fields that it then has."""
+
+
+def meaning(node: Any) -> Any:
+    """A gateway, or a part of one, without the places that it was made from."""
+    if hasattr(node, "_asdict"):
+        found = {k: meaning(v) for k, v in node._asdict().items() if k != "origin"}
+        for same in SAME.get(type(node), ()):
+            found |= same(found)
+        return found
+    return [meaning(v) for v in node] if isinstance(node, tuple) else node
 
 
 def _texts(build: compiler.Build) -> list[str]:
     """What the outputs say; not as they are written, which takes many times as long."""
     assert build.documents, build.diagnostics  # or nothing would be compared with nothing
     return [json.dumps(d.body) for d in build.documents]
+
+
+def read(document: Any) -> compiler.Checked:
+    """Check a document as if it stood in a file; what was read before is kept, since every target is asked about it."""
+    return _checked(json.dumps(document, ensure_ascii=False))
+
+
+@lru_cache(maxsize=2_000)
+def _checked(text: str) -> compiler.Checked:
+    return compiler.check_document(parse(text, "gateway.yaml")[0][0])
 
 
 def silent(data: Any, choice: TargetChoice, changed: Iterable[tuple[Pointer, Any]] | None = None) -> set[str]:
@@ -90,27 +136,32 @@ def silent(data: Any, choice: TargetChoice, changed: Iterable[tuple[Pointer, Any
     left out) may be silent. All losses are accepted, so nothing is vacuous.
     """
 
-    def read(document: Any) -> compiler.Checked:
-        return compiler.check_document(parse(json.dumps(document, ensure_ascii=False), "gateway.yaml")[0][0])
-
     first = read(data)
+    assert first.gateway is not None, first.diagnostics
     before = build_all_accepted(first, choice)
-    texts = _texts(before)
-    lost = [x.at for x in before.plan.losses]
-    said = [d.at for d in first.diagnostics]
+    said = [x.at for x in (*before.plan.losses, *first.diagnostics)]
+    texts, meant = _texts(before), meaning(first.gateway)
     found = set()
     for at, mutant in mutants(data) if changed is None else changed:
+        # It held what is lost, or says nothing; the cheap questions come first, a build last.
+        if any(place[: len(at)] == at for place in said) or _named(at, said):
+            continue
         again = read(mutant)
-        named_by = [*lost, *said, *(d.at for d in again.diagnostics)]
-        if again.gateway is None:
-            if again.diagnostics:
-                continue  # an error, with a place of its own, says so
-        else:
-            after = build_all_accepted(again, choice)
-            if _texts(after) != texts or meaning(again.gateway) == meaning(first.gateway):
+        if again.gateway is None and again.diagnostics:
+            continue  # an error, with a place of its own, says so
+        if _named(at, [d.at for d in again.diagnostics]):
+            continue
+        if again.gateway is not None:
+            if meaning(again.gateway) == meant:
                 continue
-            named_by += [x.at for x in after.plan.losses]
-        inside = any(place[: len(at)] == at for place in (*lost, *said))  # it held what is lost, or says nothing
-        if not inside and not any(place and at[: len(place)] == place for place in named_by):
-            found.add(named(at, data))
+            target = facts(choice.name, choice.profile, choice.options)
+            if _named(at, [x.at for x in plan(again.gateway, again.source.data, target).losses]):
+                continue
+            if _texts(build_all_accepted(again, choice)) != texts:
+                continue
+        found.add(named(at, data))
     return found
+
+
+def _named(at: Pointer, said: Iterable[Pointer]) -> bool:
+    return any(place and at[: len(place)] == place for place in said)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aigw_compile import __main__ as main
-from aigw_compile import compiler, explain
+from aigw_compile import comments, compiler, explain
 from aigw_compile.document import lines_of
 from aigw_compile.project import TargetChoice
 from aigw_compile.target import TARGETS
@@ -66,9 +66,15 @@ def test_every_command(project: Path, capsys: pytest.CaptureFixture[str]) -> Non
         text = (project / path).read_text("utf-8").replace("zq7canary", "zq7canaryb").replace("74017", "74018")
         (project / path).write_text(text, "utf-8")
     assert said(capsys, "build", ".", "--check")[0] == 1
-    for form in ("text", "json", "markdown"):
-        code, text = said(capsys, "diff", "build", ".", "--format", form, "--exit-code")
-        assert (code, "(hidden)" in text) == (2, True)
+    shown = {form: project.parent / f"diff.{form}" for form in ("text", "markdown", "json", "html", "sarif")}
+    for base in ("build", str(PROJECT)):
+        options = [f"--report={form}={file}" for form, file in shown.items()]
+        for form, file in shown.items():
+            code, text = said(capsys, "diff", base, ".", "--format", form, "--exit-code", *options)
+            assert (code, "(hidden)" in text, text) == (2, True, file.read_text("utf-8"))
+        assert not GIVEN_AWAY.search(comments.body_of(shown["markdown"].read_text("utf-8"), comments.mark("x")))
+        for form in ("text", "markdown", "json", "html"):
+            said(capsys, "diff", base, ".", "--format", form, "--show-normalised")
     assert told(capsys, project, "build", ".", "--map")[0] == 0
     reports = [*outputs.glob("*/diff.*"), *outputs.glob("*/*.map.json")]
     assert len(reports) > 12

@@ -21,7 +21,8 @@ from aigw_compile.document import Document, text_of
 from aigw_compile.mask import HIDDEN, NO_VEIL, veil
 from aigw_compile.meaning import plain, tree
 from aigw_compile.project import TargetChoice
-from aigw_compile.render.changes import LONGEST, as_data, markdown, text
+from aigw_compile.render.changes import as_data, text
+from aigw_compile.render.markdown import LONGEST, markdown
 from aigw_compile.schema import with_defaults
 from aigw_compile.source import parse
 from aigw_compile.target import facts
@@ -161,15 +162,15 @@ def compared(old: Any, new: Any) -> Diff:
 def test_equal_sides_have_no_difference_in_any_output() -> None:
     found = compared(data(DESK), data(DESK))
     assert found.empty
-    assert "no change" in text(found, nowhere)
+    assert "no change" in text([(found, nowhere)])
 
 
 def test_json_fits_its_schema_and_markdown_has_its_marker() -> None:
     found = compared(data(DESK), edited(("tokens: 2000000", "tokens: 3000000"), (GUARD, "")))
     schema = json.loads((ROOT / "schemas/diff.schema.json").read_text())
-    jsonschema.validate(as_data(found, nowhere), schema)
-    jsonschema.validate(as_data(diff(None, side(data(DESK)), {}), nowhere), schema)
-    report = markdown(found, nowhere)
+    jsonschema.validate(as_data([(found, nowhere)]), schema)
+    jsonschema.validate(as_data([(diff(None, side(data(DESK)), {}), nowhere)]), schema)
+    report = markdown([(found, nowhere)])
     assert report.startswith("<!-- aigw-compile:diff:support-desk -->")
     assert "| security-relaxing | 1 |" in report
     assert "<details>" in report
@@ -180,9 +181,9 @@ def test_markdown_is_cut_with_a_count() -> None:
     many = data(DESK)
     consumers = many["spec"]["consumers"]
     consumers += [{"name": f"c{i}", "credentials": [{"apiKey": {"env": f"KEY_{i}"}}]} for i in range(1500)]
-    report = markdown(Diff("x", False, tuple(meaning(data(DESK), many)), {}), nowhere)
+    report = markdown([(Diff("x", False, tuple(meaning(data(DESK), many)), {}), nowhere)])
     assert len(report) < LONGEST
-    assert "more lines; diff.json has all of them" in report
+    assert "more lines; the report as JSON has all of them" in report
 
 
 def test_what_stands_at_a_secrets_place_is_never_shown() -> None:
@@ -251,13 +252,13 @@ def test_hidden_values_are_in_no_diff(at: tuple[str | int, ...], edits: list[tup
     without = Side(gone, {}, "support-desk")
     targets = {name: facts(name) for name in TARGETS}
     open_ = diff(sides[1]._replace(veil=NO_VEIL), sides[2]._replace(veil=NO_VEIL), targets)
-    assert GIVEN_AWAY.search(markdown(open_, nowhere)) or at[-1] == "payloads"
+    assert GIVEN_AWAY.search(markdown([(open_, nowhere)])) or at[-1] == "payloads"
     pairs = [(sides[1], sides[2]), (sides[2], sides[1])]
     if compiler.check_document(parse(json.dumps(gone), "gateway.yaml")[0][0]).gateway:
         pairs += [(without, sides[1]), (sides[1], without)]
     for old, new in pairs:
         found = diff(old, new, targets)
-        shown = [text(found, nowhere), markdown(found, nowhere), json.dumps(as_data(found, nowhere))]
+        shown = [text([(found, nowhere)]), markdown([(found, nowhere)]), json.dumps(as_data([(found, nowhere)]))]
         assert not [line for one in shown for line in one.splitlines() if GIVEN_AWAY.search(line)]
         if old.documents and new.documents:
             assert any(found.targets.values()) or at[0] == "metadata"

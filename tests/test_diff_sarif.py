@@ -58,7 +58,7 @@ def test_each_change_is_a_result(project: Path, capsys: pytest.CaptureFixture[st
     code, out, _ = run(capsys, "diff", "old", "new", "--format", "sarif")
     assert code == 0
     found = log_of(out)
-    changes = json.loads(run(capsys, "diff", "old", "new", "--format", "json")[1])["changes"]
+    changes = json.loads(run(capsys, "diff", "old", "new", "--format", "json")[1])["gateways"][0]["changes"]
     assert len(changes) >= 3
     assert [r["ruleId"] for r in found["results"]] == [f"change/{c['classes'][0]}" for c in changes]
     for result, change in zip(found["results"], changes, strict=True):
@@ -75,7 +75,7 @@ def test_each_change_is_a_result(project: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_what_is_approved_is_suppressed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    changes = json.loads(run(capsys, "diff", "old", "new", "--format", "json")[1])["changes"]
+    changes = json.loads(run(capsys, "diff", "old", "new", "--format", "json")[1])["gateways"][0]["changes"]
     one = changes[0]["fingerprint"]
     (project / "aigw-approvals.yaml").write_text(
         f"approvals:\n  - {{fingerprint: {one}, gateway: desk, until: '2099-01-01', reason: because}}\n"

@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"plan", "plugins", "rules", "validate", "lower", "prune", "secretfiles"}),
     frozenset({"meaning", "kongblocks", "resolve", "delegate"}),
     frozenset({"diff", "reuse", "view"}),
-    frozenset({"emitters", "importers", "render", "verify", "write", "reading", "approvals", "live"}),
+    frozenset({"emitters", "importers", "render", "verify", "write", "reading", "approvals", "live", "revisions"}),
     frozenset({"compiler"}),
     frozenset({"comparing", "explain", "local", "pinning"}),
     frozenset({"cli"}),

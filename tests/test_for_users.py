@@ -192,7 +192,7 @@ def approve(folder: Path, commit: str) -> None:
     command = [sys.executable, "-m", "aigw_compile", "diff", "--format", "json", f"git:{commit}", "."]
     told = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True).stdout
     entry = "  - {{fingerprint: {}, gateway: minimal, until: '2999-01-01', reason: a test}}\n"
-    entries = "".join(entry.format(change["fingerprint"]) for change in json.loads(told)["changes"])
+    entries = "".join(entry.format(change["fingerprint"]) for change in json.loads(told)["gateways"][0]["changes"])
     (folder / "aigw-approvals.yaml").write_text(f"approvals:\n{entries}")
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from aigw_compile import comparing, compiler
+from aigw_compile import comparing, compiler, revisions
 from aigw_compile.compiler import Opened
 from aigw_compile.diagnostic import Diagnostic
 from aigw_compile.project import Project
@@ -57,7 +58,7 @@ def test_a_revision_has_its_parts_links_and_root(
         return (), ()
 
     monkeypatch.setattr(compiler, "check", keep)
-    monkeypatch.setattr(comparing.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     comparing.side_of("git:HEAD", Project(repository / "gw"), ())
     (opened,) = found
     assert [d.file for d in opened.documents] == ["teams/a.yaml", "teams/b.yaml", "teams/c.yaml"]
@@ -94,14 +95,14 @@ def test_no_revision(repository: Path, revision: str) -> None:
 
 def test_a_tree_that_leads_out_of_its_folder(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blob = git(repository, "rev-parse", "HEAD:gw/lib/org.yaml")
-    real = comparing._git
+    real = revisions._git
     listed = "".join(f"100644 blob {blob}\t{name}\0" for name in ("gw/../../x.yaml", "/x.yaml", "gw/in.yaml"))
 
     def lie(root: Path, *arguments: str) -> bytes:
         return listed.encode() if arguments[0] == "ls-tree" else real(root, *arguments)
 
-    monkeypatch.setattr(comparing, "_git", lie)
+    monkeypatch.setattr(revisions, "_git", lie)
     folder = tmp_path / "a/b"
     folder.mkdir(parents=True)
-    comparing._unpacked("HEAD", repository / "gw", folder)
+    revisions.unpack("HEAD", repository / "gw", folder)
     assert [p.relative_to(tmp_path / "a").as_posix() for p in (tmp_path / "a").rglob("*.yaml")] == ["b/in.yaml"]

@@ -12,7 +12,7 @@ from aigw_compile import comparing, compiler
 from aigw_compile.approvals import FILENAME, Approval, added, approvals
 from aigw_compile.cli import common
 from aigw_compile.diagnostic import failed, nearest
-from aigw_compile.diff import Change
+from aigw_compile.diff import Change, gone
 from aigw_compile.diff import diff as compare
 from aigw_compile.mask import scrub
 from aigw_compile.project import TargetChoice
@@ -77,3 +77,6 @@ def _changes(opened: compiler.Opened, path: Path, against: str | None) -> Iterat
     for name, side in new.gateways.items():
         for change in compare(old.gateways.get(name), side, {}).changes:
             yield name, change
+    for name in old.gateways:
+        if name not in new.gateways:
+            yield from ((name, change) for change in gone(name).changes)

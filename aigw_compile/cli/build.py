@@ -139,7 +139,7 @@ def _project(opened: compiler.Opened, asked: Asked) -> Result:
             emitted = write.as_json(built.documents) if asked.emit == "json" else built.documents
             documents = [*emitted, write.spec_document(one.source.data, one.source.veil.hidden)]
             stale += [f"{there / name}" for name in write.stale(there, documents)]
-            changes = comparing.of_build(one, built, there, old)
+            changes = comparing.of_build(one, built, there, old, emit=asked.emit)
             failing_changes += len(approved.failing(changes.diff, asked.failing or project.diff_fail_on))
             findings += comparing.findings(changes)
             extra = comparing.documents(changes, there) if asked.with_diff else ()

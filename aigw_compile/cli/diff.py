@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ import click
 from aigw_compile import comparing, compiler, live
 from aigw_compile.approvals import approvals
 from aigw_compile.cli import common, reports
-from aigw_compile.diff import Diff, Side, normalised
+from aigw_compile.diff import Diff, Side, gone, normalised
 from aigw_compile.diff import diff as compare
 from aigw_compile.mask import scrub
 from aigw_compile.project import TargetChoice
-from aigw_compile.render import normalised as rendered
+from aigw_compile.target import TargetFacts
 
 
 @click.command()
@@ -95,30 +95,23 @@ def _run(
     old = running[base] or comparing.side_of(base, project, wanted)
     pages: list[reports.Page] = []
     said = [finding for side in lives for finding in side.findings]
-    gone: list[str] = []
     if isinstance(old, live.Running) or isinstance(new, live.Running):
         for drift in comparing.drifts(old, new, wanted[0]):
             pages.append(reports.Page(drift.diff, drift.spans))
             said += drift.findings
-        sides: list[Pair] = [(None, None)] * len(pages)
     else:
-        for name in new.gateways:
-            found = compare(old.gateways.get(name), new.gateways[name], new.facts)
+        for name, side in new.gateways.items():
+            found = _compared(old.gateways.get(name), side, new.facts, show_normalised=show_normalised)
             pages.append(reports.Page(found, comparing.spans(new.sources.get(name), old.sources.get(name))))
-        sides = [(old.gateways.get(name), side) for name, side in new.gateways.items()]
-        gone = [name for name in old.gateways if name not in new.gateways]
+        for name in old.gateways:
+            if name not in new.gateways:
+                pages.append(reports.Page(gone(name), comparing.spans(None, old.sources.get(name))))
     failed = sum(len(common.failing(one.diff, approved, classes)) for one in pages)
-    failed += len(gone) * ("breaking" in classes)
     ours = [finding for one in pages for finding in comparing.unexplained(one.diff)]
     failed += bool(ours and classes)
     said += ours
-    changed = sum(not one.diff.empty for one in pages) + len(gone)
-    head, texts = reports.texts(format_, pages, approved, colour=common.coloured())
-    click.echo(head, nl=False)
-    for one, text, pair in zip(pages, texts, sides, strict=True):
-        _show(one.diff, text, pair, format_, show_normalised)
-    for name in gone:
-        click.echo(f"{name}: the whole gateway is gone [breaking]", err=format_ != "text")
+    changed = any(one.diff.first or not one.diff.empty for one in pages)
+    click.echo(reports.text(format_, pages, approved, colour=common.coloured()), nl=False)
     for finding in dict.fromkeys(said):
         hint = f" ({finding.hint})" if finding.hint else ""
         click.echo(scrub(f"{finding.severity.name.lower()} {finding.code} {finding.message}{hint}"), err=True)
@@ -126,17 +119,19 @@ def _run(
     raise click.exceptions.Exit(1 if failed or code else 2 if exit_code and changed else 0)
 
 
-Pair = tuple[Side | None, Side | None]
-"""Two specs; neither where a side is what runs."""
-
-
-def _show(diff: Diff, text: str, sides: Pair, format_: str, show_normalised: bool) -> None:
-    """Print what is told of one gateway."""
-    before, side = sides
-    if show_normalised and before and side and text:
-        same = (*normalised(before.data, side.data, diff.changes, (before.veil, side.veil)),)
-        text = rendered.into(text, same, format_)
-    click.echo(text, nl=False)
-    for target in sorted({*side.documents} ^ {*before.documents}) if before and side else ():
-        if format_ == "text":
-            click.echo(f"  {target}: only one side can be built for it, so its outputs are not compared")
+def _compared(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], *, show_normalised: bool) -> Diff:
+    """Compare two specs, and name what was not compared or only differs in writing."""
+    if old is None:
+        return compare(None, new, facts)
+    old = comparing.alike(old, new)
+    found = compare(old, comparing.alike(new, old), facts)
+    alone = sorted(
+        (name, side)
+        for a, b, side in ((old, new, "old"), (new, old, "new"))
+        for name in {*a.documents} - {*b.documents}
+    )
+    notes = tuple(
+        f"{name}: only the {side} side is built for it, so its outputs are not compared" for name, side in alone
+    )
+    same = (*normalised(old.data, new.data, found.changes, (old.veil, new.veil)),) if show_normalised else None
+    return found._replace(notes=notes, normalised=same)

@@ -24,16 +24,12 @@ class Page(NamedTuple):
     spans: changed_sarif.Spans
 
 
-def texts(format_: str, pages: Sequence[Page], approved: Approvals, *, colour: bool = False) -> tuple[str, list[str]]:
-    """Return what comes before all gateways, and a text for each of them; "" where one document holds several."""
+def text(format_: str, pages: Sequence[Page], approved: Approvals, *, colour: bool = False) -> str:
+    """Return one document for all gateways."""
     told = [(page.diff, comparing.places(page.spans)) for page in pages]
-    if format_ == "text":
-        return changes.texts(told, colour=colour)
     if format_ == "sarif":
-        return changed_sarif.render(pages, lambda name, change: _reason(approved, name, change)), [""] * len(pages)
-    if format_ == "html":
-        return "", [changes.page(told), *("" for _ in pages[1:])]
-    return "", [changes.FORMATS[format_](*one) for one in told]
+        return changed_sarif.render(pages, lambda name, change: _reason(approved, name, change))
+    return changes.text(told, colour=colour) if format_ == "text" else changes.FORMATS[format_](told)
 
 
 def _reason(approved: Approvals, gateway: str, change: Change) -> str:
@@ -67,8 +63,7 @@ def _reports(_context: click.Context, _option: click.Parameter, values: Sequence
 def write(reports: Sequence[Report], pages: Sequence[Page], approved: Approvals) -> None:
     """Write the reports. Raises SideError for a file that cannot be written."""
     for report in reports:
-        head, each = texts(report.format, pages, approved)
         try:
-            report.file.write_text(head + "".join(each), "utf-8")
+            report.file.write_text(text(report.format, pages, approved), "utf-8")
         except OSError as error:
             raise comparing.SideError(f"cannot write {report.file}: {error.strerror}") from None

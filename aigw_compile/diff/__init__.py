@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from aigw_compile.diff.causes import Causes, Origins
 from aigw_compile.diff.meaning import meaning
-from aigw_compile.diff.normalised import Same, normalised, orders
+from aigw_compile.diff.normalised import normalised, orders
 from aigw_compile.diff.outputs import differences, explained, hides, short
-from aigw_compile.diff.types import CLASSES, CODES, Change, Diff, Side, TargetChange
+from aigw_compile.diff.types import CLASSES, CODES, Change, Diff, Same, Side, TargetChange
 from aigw_compile.target import TargetFacts
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "TargetChange",
     "diff",
     "differences",
+    "gone",
     "hides",
     "meaning",
     "normalised",
@@ -52,6 +53,12 @@ def diff(old: Side | None, new: Side, facts: Mapping[str, TargetFacts], accepted
             targets[name] = (*found, *before)
     counted = tuple(_counted(number, change, targets) for number, change in enumerate(changes))
     return Diff(new.gateway, False, counted, targets, tuple(accepted))
+
+
+def gone(name: str) -> Diff:
+    """Return the diff of a gateway that only the old side has."""
+    words = "the whole gateway is gone"
+    return Diff(name, False, (Change("removed", "", "", name, None, ("breaking",), words, (), True, (0, 0)),), {})
 
 
 def _counted(number: int, change: Change, targets: Mapping[str, tuple[TargetChange, ...]]) -> Change:

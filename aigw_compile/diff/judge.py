@@ -12,7 +12,7 @@ from aigw_compile.diagnostic import Json, Pointer
 from aigw_compile.diff import costs, words
 from aigw_compile.diff.effective import UNLISTED, World, destinations, named_by, somebody, world
 from aigw_compile.diff.effects import RELAXED, Effect, effects
-from aigw_compile.diff.types import CLASSES, Change
+from aigw_compile.diff.types import CLASSES, Change, Estimate
 from aigw_compile.mask import HIDDEN, Veil
 from aigw_compile.rules.references import uses
 
@@ -67,7 +67,16 @@ class Judge:
             return self._by_effects(found, aspects)
         kept, tail = self._by_kind(found)
         kept = kept or ("cosmetic",)
-        return self._said(change._replace(classes=_by_weight(kept), reach=self._reach(found)), tail)
+        estimate = self._estimate(found) if "cost" in kept and self._open(found) else None
+        change = change._replace(classes=_by_weight(kept), reach=self._reach(found), estimate=estimate)
+        return self._said(change, tail)
+
+    def _estimate(self, found: Found) -> Estimate | None:
+        """What the calls of a model cost that is on both sides."""
+        kind, name = self._scope(found)
+        if kind != "models" or name not in self.old.models or name not in self.new.models:
+            return None
+        return costs.of_model(self.old.models[name], self.new.models[name], (found.at_old, found.at_new))
 
     # --- policies and access
 
@@ -79,10 +88,13 @@ class Judge:
         kept = _by_weight([*declared, *seen]) or ("cosmetic",)
         kept = tuple(c for c in kept if c != "behaviour" or len(kept) == 1 or "cache" in aspects)
         reach = _reached(mine)
-        tail = costs.of_limit(found.change, self.new, found.at_new) if kept == ("cost",) and self._open(found) else ""
-        if not mine:
-            tail = "; what applies to every call stays the same"
-        return self._said(found.change._replace(classes=kept, reach=reach), tail)
+        reached = [self.new.models[name] for name in dict.fromkeys(e.model for e in mine)]
+        estimate = None
+        if "cost" in kept and self._open(found):
+            sides = (self.old, self.new)
+            estimate = costs.of_policy(found.change, sides, (found.at_old, found.at_new), aspects, reached)
+        tail = "" if mine else "; what applies to every call stays the same"
+        return self._said(found.change._replace(classes=kept, reach=reach, estimate=estimate), tail)
 
     def _touches(self, found: Found, effect: Effect) -> bool:
         """Whether an effect comes from this change: by the place that it was made at, within the change's own reach."""
@@ -179,16 +191,10 @@ class Judge:
             kept.discard("data-residency")
         fewer = any(_able(b) < _able(a) for a, b in pairs)
         kept = kept | {"availability"} if fewer else kept - {"availability"}
-        estimate = ""
-        if "cost" in kept and "parameters" not in (found.at_new or found.at_old or ()):
-            found_costs = [costs.of_model(a, b) for a, b in pairs]
-            if all(c.same for c in found_costs):
-                kept.discard("cost")
-            elif self._open(found):
-                estimate = next((c.words for c in found_costs if not c.same), "")
-        if found.change.op == "removed" and len(found.at_old or ()) == 5 and not kept:
-            estimate = "; it was never chosen"
-        return tuple(kept), estimate
+        if "parameters" not in (found.at_new or found.at_old or ()) and all(costs.same(a, b) for a, b in pairs):
+            kept.discard("cost")
+        unused = found.change.op == "removed" and len(found.at_old or ()) == 5 and not kept
+        return tuple(kept), "; it was never chosen" if unused else ""
 
     def _providers(self, found: Found) -> tuple[tuple[str, ...], str]:
         name = self._scope(found)[1]
@@ -335,9 +341,9 @@ def _users(document: Json, kind: str, name: str) -> set[int | str]:
 def _tells(at: Pointer) -> bool:
     """Whether an estimate would tell what is hidden at a place."""
     kind, field = at[1:2], at[3:4]
-    if "limits" in at or at[-1:] == ("policies",) or len(at) < 2:
+    if {"limits", "cache", "retries"} & {*at} or at[-1:] == ("policies",) or len(at) < 2:
         return True
-    return (kind == ("models",) and field in ((), ("targets",))) or (
+    return (kind == ("models",) and field in ((), ("targets",), ("loadBalancing",))) or (
         kind == ("providers",) and field in ((), ("type",))
     )
 

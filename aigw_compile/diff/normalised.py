@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from aigw_compile.diagnostic import Json, Pointer
-from aigw_compile.diff.types import Change, Veils
+from aigw_compile.diff.types import Change, Same, Veils
 from aigw_compile.mask import HIDDEN, NO_VEIL
 from aigw_compile.meaning import Item, Node, Tree, only_different, plain, written
-
-
-class Same(NamedTuple):
-    """A difference that normalising removed. None: it stands on one side only."""
-
-    place: str
-    before: Any
-    after: Any
-    why: str
 
 
 def normalised(old: Json, new: Json, changes: Sequence[Change], veils: Veils = (NO_VEIL, NO_VEIL)) -> Iterator[Same]:

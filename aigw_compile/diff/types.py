@@ -79,6 +79,19 @@ class TargetChange(NamedTuple):
     """Nothing does, although this compiler made both sides: a mistake of ours."""
 
 
+class Estimate(NamedTuple):
+    """What something costs in US dollars before and after, and what that is worked out from."""
+
+    before: float | None
+    """None: nothing bounds it; on both sides: nobody knows."""
+    after: float | None
+    per: str
+    """What for: a number of tokens, a window of a limit, an answer."""
+    most: bool
+    """It is what may be spent at most, and not what is spent."""
+    assumes: str
+
+
 class Change(NamedTuple):
     """One difference in meaning."""
 
@@ -101,11 +114,22 @@ class Change(NamedTuple):
     """Target -> how many differences of its outputs it explains."""
     samples: tuple[str, ...] = ()
     """Up to three of them."""
+    estimate: Estimate | None = None
+    """What it costs, where the price table tells."""
 
     @property
     def fingerprint(self) -> str:
         """The same for the same change in any run: for approvals. Hidden values do not count in it, so none can be guessed."""
         return hashlib.sha256(f"{self.op}:{self.place}:{self.before}:{self.after}".encode()).hexdigest()[:12]
+
+
+class Same(NamedTuple):
+    """A difference that normalising removed. None: it stands on one side only."""
+
+    place: str
+    before: Any
+    after: Any
+    why: str
 
 
 class Diff(NamedTuple):
@@ -121,6 +145,8 @@ class Diff(NamedTuple):
     """How many entities were compared, where a side is no spec: then there is no meaning, and changes are those of outputs."""
     notes: tuple[str, ...] = ()
     """What was not compared, in words."""
+    normalised: tuple[Same, ...] | None = None
+    """What is written differently and means the same, where somebody asked for it."""
 
     @property
     def unexplained(self) -> tuple[TargetChange, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aigw_compile.diagnostic import Pointer
-from aigw_compile.diff.types import Change
+from aigw_compile.diff.types import Change, Estimate
 from aigw_compile.mask import HIDDEN, scrub
 from aigw_compile.schema import field, general
 
@@ -68,12 +68,35 @@ NO_AMOUNT = ("port", "priority", "database", "kvVersion", "status")
 
 def sentence(change: Change, tail: str = "") -> str:
     """Return one change in words."""
-    text = f"{change.place or 'the spec'}: {_what(change)}"
+    cost = f"; {estimate(change.estimate)}" if change.estimate else ""
+    return scrub(f"{change.place or 'the spec'}: {_what(change)}{reached(change)}{tail}{cost}")
+
+
+def reached(change: Change) -> str:
+    """Return for how many a change is: what a sentence has after what changed."""
     models, consumers = change.reach
-    if models:
-        who = f" and {_counted(consumers, 'consumer')}" if consumers else ""
-        text += f", for {_counted(models, 'model')}{who}"
-    return scrub(text + tail)
+    who = f" and {counted(consumers, 'consumer')}" if consumers else ""
+    return f", for {counted(models, 'model')}{who}" if models else ""
+
+
+def estimate(found: Estimate) -> str:
+    """Return what something costs in words, with what that is worked out from."""
+    if found.before is None and found.after is None:
+        return f"what it costs is not known: {found.assumes}"
+    most, assumes = ("at most " if found.most else ""), (f", {found.assumes}" if found.assumes else "")
+    if found.after is None:
+        return f"no longer at most {money(found.before or 0.0)} {found.per}{assumes}"
+    if not found.before:
+        return f"{most}{money(found.after)} {found.per}{assumes}"
+    share = f"{(found.after - found.before) / found.before:+.0%}"
+    if share in ("+0%", "-0%"):
+        return f"as much as before, {money(found.after)} {found.per}{assumes}"
+    return f"{most}{money(found.before)} -> {money(found.after)} ({share}) {found.per}{assumes}"
+
+
+def money(dollars: float) -> str:
+    """Return US dollars, with as many decimals as a small sum needs."""
+    return f"US${dollars:,.4f}" if 0 < dollars < 0.1 else f"US${dollars:,.2f}"
 
 
 def _what(change: Change) -> str:
@@ -122,8 +145,9 @@ def _lists(change: Change) -> str:
     return ", ".join(parts) + (f" and {left} more" if left else "")
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def counted(number: int, what: str, several: str = "") -> str:
+    """Return a number of things, in the singular or the plural."""
+    return f"{number:,} {what if number == 1 else several or f'{what}s'}"
 
 
 def _words(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -170,17 +170,32 @@ def tls_without_effect(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
             yield tls.origin
 
 
+def _asked_groups(gateway: ir.Gateway, models: Iterable[ir.Model], kinds: Sequence[str]) -> set[str]:
+    """The groups for whom something holds: a policy of some kinds, or access to one of some models."""
+    named = {g for m in models if m.access for who in (m.access.allow, m.access.deny) if who for g in who.groups}
+    return named | {g.name for g in gateway.consumer_groups if any(p.kind in kinds for p in g.policies)}
+
+
+def group_maps_without_effect(gateway: ir.Gateway, kinds: Sequence[str]) -> Iterator[Pointer]:
+    """What a token calls a group for whom nothing holds; all that is said of groups where nothing holds for any."""
+    asked = _asked_groups(gateway, (m for m in gateway.models if m.targets), kinds)
+    for issuer in gateway.auth.jwt if gateway.auth else ():
+        said = {"groupsClaim": issuer.groups_claim, "groupMap": issuer.group_map}
+        if not asked:
+            yield from ((*issuer.origin, field) for field, value in said.items() if value)
+        elif issuer.groups_claim:
+            unasked = (word for word, group in issuer.group_map.items() if group not in asked)
+            yield from ((*issuer.origin, "groupMap", word) for word in unasked)
+
+
 def groups_without_effect(gateway: ir.Gateway, kinds: Sequence[str]) -> Iterator[Pointer]:
     """A group to which nobody belongs, or for whom nothing holds: no policy of some kinds, no access, no limit by group."""
     tokens = bool(gateway.auth and any(one.groups_claim for one in gateway.auth.jwt))
-    named = {
-        g for m in gateway.models if m.access for who in (m.access.allow, m.access.deny) if who for g in who.groups
-    }
+    asked = _asked_groups(gateway, gateway.models, kinds)
     by_group = any("group" in x.by for scope in ir.scopes(gateway) for x in ir.every(scope.policies, Limit))
     for group in gateway.consumer_groups:
-        asked = by_group or group.name in named or any(p.kind in kinds for p in group.policies)
         members = [c for c in gateway.consumers if group.name in c.groups]
-        if not asked or not (tokens or (members and door(gateway))):
+        if not (by_group or group.name in asked) or not (tokens or (members and door(gateway))):
             yield group.origin
             yield from ((*c.origin, "groups", c.groups.index(group.name)) for c in members)
 
@@ -259,6 +274,7 @@ _OWN = (
     doors_beyond_the_first,
     jwt_over,
     group_map_without_claim,
+    group_maps_without_effect,
     group_limits_by_token,
     secret_headers,
     headers_over,

@@ -84,6 +84,13 @@ def guards_at_several_places(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         yield from (g.origin for g in guards[1:])
 
 
+def users_among_other_roles(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """The role `user` of a guard that looks at other roles too."""
+    for guard in _guards(gateway):
+        if "user" in guard.roles and set(guard.roles) != {"user"}:
+            yield (*guard.origin, "roles", guard.roles.index("user"))
+
+
 def decorators_at_several_places(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """More than one decorator, each at its own place."""
     places = [d.origin for s in ir.scopes(gateway) for d in ir.every(s.policies, PromptDecorator)]
@@ -130,6 +137,8 @@ def tokens_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
         if limit.tokens is not None and limit.tokens > most:
             others = limit.cost is not None or (limit.requests is not None and limit.requests <= most)
             yield (*limit.origin, "tokens") if others else limit.origin
+            if others and limit.counted != "total":
+                yield (*limit.origin, "count")
 
 
 def body_size_over(gateway: ir.Gateway, most: int) -> Iterator[Pointer]:
@@ -148,6 +157,13 @@ def fallback_beyond_retries(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """A model that retries, and falls back for a cause for which it does not retry."""
     for model in gateway.models:
         if model.retries.attempts and len(model.priorities()) > 1 and set(model.fallback.on) - set(model.retries.on):
+            yield model.fallback.origin
+
+
+def fallback_to_an_answer_alone(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
+    """A model of one priority, whose fallback is an answer that is written down."""
+    for model in gateway.models:
+        if model.fallback.response and len(model.priorities()) == 1:
             yield model.fallback.origin
 
 
@@ -208,6 +224,7 @@ _OWN = (
     guard_patterns_over,
     guard_pattern_longer_than,
     guards_at_several_places,
+    users_among_other_roles,
     decorators_at_several_places,
     limits_at_several_places,
     tokens_alone,
@@ -218,6 +235,7 @@ _OWN = (
     body_size_over,
     allow_over_a_conversation,
     fallback_beyond_retries,
+    fallback_to_an_answer_alone,
     idle_under_first_byte,
     different_causes,
     timeout_without_connect_failure,
@@ -229,6 +247,7 @@ OF_WHAT_IS_LEFT = frozenset(
         "unused-providers",
         "unused-vaults",
         "unreachable-models",
+        "group-maps-without-effect",
         "stores-without-limits",
         "limit-stores-without-limits",
     }

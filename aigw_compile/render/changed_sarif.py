@@ -8,7 +8,8 @@ from typing import Any
 
 from aigw_compile.diagnostic import Span
 from aigw_compile.diff import CLASSES, Change, Diff
-from aigw_compile.render import sarif
+from aigw_compile.diff.words import counted
+from aigw_compile.render import grouped, sarif
 
 Spans = Callable[[Change], Span | None]
 """Change -> the place of its cause."""
@@ -62,12 +63,10 @@ def _results(diff: Diff, spans: Spans, reasons: Reasons, seen: Counter[str]) -> 
         if reason := reasons(diff.gateway, change):
             result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": reason}]
         yield result
-    for target, found in diff.targets.items():
-        if alone := [t for t in found if not t.causes]:
-            text = (
-                f"{diff.gateway}: {target}: {len(alone)} differences come from the compiler, such as {alone[0].place}"
-            )
-            yield _result(COMPILER, len(CLASSES), "note", text, f"{diff.gateway}:{target}", seen)
+    for target, alone in grouped.by_itself(diff).items():
+        count = counted(len(alone), "difference")
+        text = f"{diff.gateway}: {target}: {count} made {grouped.alone(alone)}, such as {alone[0].place}"
+        yield _result(COMPILER, len(CLASSES), "note", text, f"{diff.gateway}:{target}", seen)
 
 
 def _result(name: str, number: int, level: str, text: str, mark: str, seen: Counter[str]) -> dict[str, Any]:

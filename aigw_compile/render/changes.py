@@ -1,102 +1,77 @@
-"""A Diff to the text of one format: for a terminal, as Markdown for a pull request, as JSON, or as an HTML page."""
+"""Diffs to the text of one format: for a terminal, as Markdown for a pull request, as JSON, or as an HTML page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from aigw_compile.diff import CLASSES, Change, Diff, TargetChange
+from aigw_compile.diff import CLASSES, Change, Diff
+from aigw_compile.diff.words import counted
 from aigw_compile.mask import scrub
-from aigw_compile.render import html
-from aigw_compile.render.grouped import Group, advice, grouped, shared
-
-LONGEST = 60_000
-"""Characters of a Markdown report: a comment of a pull request holds 65,536."""
-
-Places = Callable[[Change], str]
-"""Change -> `file:line:column` of its cause."""
+from aigw_compile.render import grouped, html, normalised
+from aigw_compile.render.grouped import Cause, Places, Told, verdict
+from aigw_compile.render.markdown import markdown
 
 _RED = ("breaking", "security-relaxing", "data-residency", "unclassified")
 
 
-def verdict(diff: Diff) -> str:
-    """Return one line that says what the change amounts to."""
-    if diff.compared is not None:
-        changes, entities = len(diff.changes), "entity" if diff.compared == 1 else "entities"
-        return f"{diff.gateway}: {diff.compared} {entities}, {changes} difference{'s' if changes != 1 else ''}"
-    if diff.first:
-        return f"{diff.gateway}: first build, there is nothing to compare with"
-    if diff.empty:
-        return f"{diff.gateway}: no change"
-    if not diff.changes:
-        outputs = sum(map(len, diff.targets.values()))
-        return f"{diff.gateway}: the spec means the same; {outputs} differences in outputs come from the compiler"
-    counts = [(name, diff.count([name])) for name in CLASSES]
-    said = ", ".join(f"{count} {name}" for name, count in counts if count)
-    return f"{diff.gateway}: {len(diff.changes)} change{'s' if len(diff.changes) != 1 else ''} ({said})"
+def text(told: Sequence[Told], *, colour: bool = False) -> str:
+    """For a terminal, the worst first: what one place does to several gateways comes before all of them, once."""
+    if len(told) == 1:
+        return scrub("".join(f"{line}\n" for line in _section(*told[0], colour, ())))
+    shared = [cause for cause in grouped.causes(told) if len(cause.gateways) > 1]
+    before = {(n, c.fingerprint) for s in shared for n, g in zip(s.gateways, s.groups, strict=True) for c in g.changes}
+    lines = [f"{counted(len(shared), 'change')} of several gateways"] if shared else []
+    for cause in shared:
+        lines += _cause(cause, colour)
+    nothing_else, same = [], []
+    for diff, places in sorted(told, key=_worst):
+        known = {f for name, f in before if name == diff.gateway}
+        rest = [c for c in diff.changes if c.fingerprint not in known]
+        if known and not rest and not (diff.accepted or diff.notes or diff.normalised or grouped.by_itself(diff)):
+            nothing_else.append(diff.gateway)
+        elif grouped.quiet(diff) and diff.compared is None:
+            same.append(diff.gateway)
+        else:
+            lines += _section(diff, places, colour, known)
+    lines += [f"nothing else changes in {grouped.listed(nothing_else, 20)}"] if nothing_else else []
+    lines += [f"{grouped.listed(same, 20)}: no change"] if same else []
+    return scrub("".join(f"{line}\n" for line in lines))
 
 
-def texts(diffs: Sequence[tuple[Diff, Places]], *, colour: bool = False) -> tuple[str, list[str]]:
-    """For a terminal, several gateways: what one place does to more than one of them comes first, once; then each of them."""
-    causes = shared([(diff, [places(c) for c in diff.changes]) for diff, places in diffs])
-    lines = []
-    for cause in causes:
-        first, made = cause.groups[0].first, cause.groups[0].place.partition(" (")[0]
-        outputs = ", ".join(f"{name} {count}" for name, count in cause.outputs.items())
-        models, consumers = (sum(c.reach[i] for g in cause.groups for c in g.changes) for i in (0, 1))
-        lines.append(f"  {_painted(', '.join(first.classes), first, colour)}  {first.sentence.partition(', for ')[0]}")
-        lines.append(f"      in {_names(cause.gateways)}, {models} models and {consumers} consumers in all")
-        lines.append("      " + " -> ".join(x for x in (f"because of {made}", outputs) if x))
-        lines += [f"        {cause.gateways[0]}: {sample}" for sample in first.samples]
-    told = {
-        (name, c.fingerprint) for s in causes for name, g in zip(s.gateways, s.groups, strict=True) for c in g.changes
-    }
-    head = scrub("\n".join([f"{_changes(len(causes))} of several gateways", *lines]) + "\n") if causes else ""
-    return head, [text(d, p, colour=colour, told={f for n, f in told if n == d.gateway}) for d, p in diffs]
+def _worst(told: Told) -> int:
+    """The gateway with the worst change comes first."""
+    return min((CLASSES.index(change.classes[0]) for change in told[0].changes), default=len(CLASSES))
 
 
-def _names(gateways: Sequence[str]) -> str:
-    more = f" and {len(gateways) - 3} more" if len(gateways) > 3 else ""
-    return f"{len(gateways)} gateways ({', '.join(gateways[:3])}{more})"
-
-
-def _changes(number: int) -> str:
-    return f"{number} change{'' if number == 1 else 's'}"
-
-
-def text(diff: Diff, places: Places, *, colour: bool = False, told: Collection[str] = ()) -> str:
-    """For a terminal: worst first, each with its cause and how much of each output it explains.
-
-    `told`: fingerprints of changes of which it is only said that they were told before.
-    """
-    lines = [verdict(diff)]
+def _section(diff: Diff, places: Places, colour: bool, told: Collection[str]) -> Iterator[str]:
+    """`told`: fingerprints of changes of which it is only said that they were told before."""
+    yield verdict(diff)
     if before := sum(c.fingerprint in told for c in diff.changes):
-        lines.append(f"  {_changes(before)} told above")
-    for group in grouped(diff, [places(c) for c in diff.changes]):
-        if group.first.fingerprint in told:
-            continue
-        label = ", ".join(group.first.classes)
-        lines.append(f"  {_painted(label, group.first, colour)}  {group.first.sentence}")
-        if group.more:
-            lines.append(f"      the same at {len(group.changes) - 1} more: {group.more}")
-        outputs = ", ".join(f"{name} {count}" for name, count in group.outputs.items())
-        if group.place or outputs:
-            made = f"because of {group.place}" if group.place else ""
-            lines.append("      " + " -> ".join(x for x in (made, outputs) if x))
-        lines += [f"        {sample}" for sample in group.first.samples]
-    for name, found in diff.targets.items():
-        alone = [t for t in found if not t.causes]
-        if alone:
-            lines.append(f"  {_alone(alone)}: {name} {len(alone)}, such as {alone[0].place}")
-    lines += [f"  accepted, security-relaxing: {loss}" for loss in diff.accepted]
-    lines += [f"  {note}" for note in diff.notes]
-    return scrub("\n".join(lines) + "\n")
+        yield f"  {counted(before, 'change')} told above"
+    for group in grouped.grouped(diff, places):
+        if group.first.fingerprint not in told:
+            yield from _cause(Cause((diff.gateway,), (group,)), colour)
+    for name, alone in grouped.by_itself(diff).items():
+        yield f"  {grouped.alone(alone)}: {name} {len(alone)}, such as {alone[0].place}"
+    yield from (f"  accepted, security-relaxing: {loss}" for loss in diff.accepted)
+    yield from (f"  {note}" for note in diff.notes)
+    if diff.normalised is not None:
+        yield f"  {normalised.title(diff.normalised)}"
+        yield from (f"    {normalised.line(same)}" for same in diff.normalised)
 
 
-def _alone(found: Sequence[TargetChange]) -> str:
-    """What made differences that no change of the spec did."""
-    return "by nothing that is known (AIG9004)" if any(t.unexplained for t in found) else "by the compiler itself"
+def _cause(cause: Cause, colour: bool) -> Iterator[str]:
+    group, several = cause.groups[0], len(cause.gateways) > 1
+    yield f"  {_painted(', '.join(cause.first.classes), cause.first, colour)}  {cause.sentence}"
+    if group.more:
+        yield f"      the same at {len(group.changes) - 1} more: {group.more}"
+    outputs = ", ".join(f"{name} {count}" for name, count in cause.outputs.items())
+    if cause.place or outputs:
+        made = f"because of {cause.place}" if cause.place else ""
+        yield "      " + " -> ".join(x for x in (made, outputs) if x)
+    yield from (f"        {f'{cause.gateways[0]}: ' if several else ''}{sample}" for sample in cause.first.samples)
 
 
 def _painted(label: str, change: Change, colour: bool) -> str:
@@ -106,83 +81,36 @@ def _painted(label: str, change: Change, colour: bool) -> str:
     return f"\x1b[{code}m[{label}]\x1b[0m"
 
 
-WORST = 5
-"""Changes that a comment shows unfolded."""
-
-
-def markdown(diff: Diff, places: Places) -> str:
-    """For a pull request: verdict, what to look at, a table of classes, the worst changes in words; the rest is folded."""
-    lines = [f"<!-- aigw-compile:diff:{diff.gateway} -->", f"### {verdict(diff)}", ""]
-    groups = grouped(diff, [places(c) for c in diff.changes])
-    if diff.changes:
-        lines += [advice(diff), "", "| class | changes |", "| --- | ---: |"]
-        lines += [f"| {name} | {diff.count([name])} |" for name in CLASSES if diff.count([name])]
-        lines += ["", *(line for group in groups[:WORST] for line in _group(group))]
-    if diff.accepted:
-        lines += ["", "Accepted losses that weaken security:", *(f"- {_escaped(loss)}" for loss in diff.accepted)]
-    if diff.notes:
-        lines += ["", *(f"- {_escaped(note)}" for note in diff.notes)]
-    if rest := groups[WORST:]:
-        count = sum(len(group.changes) for group in rest)
-        lines += ["", f"<details><summary>{count} more change{'s' if count != 1 else ''}</summary>", ""]
-        lines += [line for group in rest for line in _group(group)]
-        lines += ["", "</details>"]
-    for name, found in diff.targets.items():
-        if found:
-            if alone := [t for t in found if not t.causes]:
-                lines += ["", f"{name}: {len(alone)} differences made {_alone(alone)}, such as `{alone[0].place}`."]
-            lines += [
-                "",
-                f"<details><summary>{name}: {len(found)} difference{'' if len(found) == 1 else 's'}</summary>",
-                "",
-            ]
-            lines += [f"- {t.op} `{t.place}`{_from_to(t.before, t.after)}" for t in found]
-            lines += ["", "</details>"]
-    return _cut(lines)
-
-
-def _group(group: Group) -> Iterator[str]:
-    place = f" (`{group.place}`)" if group.place else ""
-    outputs = ", ".join(f"{name} {count}" for name, count in group.outputs.items())
-    yield f"- **{', '.join(group.first.classes)}**: {_escaped(group.first.sentence)}{place}{f': {outputs}' if outputs else ''}"
-    if group.more:
-        yield f"  - the same at {len(group.changes) - 1} more: {_escaped(group.more)}"
-
-
-def _cut(lines: list[str]) -> str:
-    """At most LONGEST characters; what was left out is counted."""
-    kept: list[str] = []
-    size = 0
-    for number, line in enumerate(lines):
-        size += len(line) + 1
-        if size > LONGEST - 200:
-            if sum(k.startswith("<details>") for k in kept) > kept.count("</details>"):
-                kept += ["", "</details>"]
-            kept += ["", f"... and {len(lines) - number} more lines; diff.json has all of them."]
-            break
-        kept.append(line)
-    return scrub("\n".join(kept).rstrip() + "\n")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
-
-
-def _from_to(before: Any, after: Any) -> str:
-    if before is None and after is None:
-        return ""
-    shown = [f"`{str(v).replace('`', chr(39)).replace(chr(10), ' ')}`" for v in (before, after) if v is not None]
-    return ": " + " -> ".join(shown)
-
-
-def as_data(diff: Diff, places: Places) -> dict[str, Any]:
-    """The diff as data that fits schemas/diff.schema.json."""
+def as_data(told: Sequence[Told]) -> dict[str, Any]:
+    """The diffs as data that fits schemas/diff.schema.json: one document, however many gateways there are."""
     return {
-        "version": 1,
+        "version": 2,
+        "verdict": grouped.verdicts(told),
+        "classes": grouped.counts(told),
+        "causes": [
+            {
+                "classes": [*cause.first.classes],
+                "sentence": cause.sentence,
+                "cause": cause.place,
+                "reach": {"models": cause.reach[0], "consumers": cause.reach[1]},
+                "outputs": cause.outputs,
+                "gateways": {
+                    name: [c.fingerprint for c in group.changes]
+                    for name, group in zip(cause.gateways, cause.groups, strict=True)
+                },
+            }
+            for cause in grouped.causes(told)
+        ],
+        "gateways": [_gateway(*one) for one in told],
+    }
+
+
+def _gateway(diff: Diff, places: Places) -> dict[str, Any]:
+    return {
         "gateway": diff.gateway,
         "first": diff.first,
         "verdict": verdict(diff),
-        "classes": {name: diff.count([name]) for name in CLASSES if diff.count([name])},
+        "classes": grouped.counts([(diff, places)]),
         "changes": [
             {
                 "op": c.op,
@@ -194,6 +122,7 @@ def as_data(diff: Diff, places: Places) -> dict[str, Any]:
                 "sentence": c.sentence,
                 "cause": places(c),
                 "reach": {"models": c.reach[0], "consumers": c.reach[1]},
+                "estimate": c.estimate and c.estimate._asdict(),
                 "outputs": dict(c.outputs),
                 "samples": [*c.samples],
                 "fingerprint": c.fingerprint,
@@ -215,25 +144,19 @@ def as_data(diff: Diff, places: Places) -> dict[str, Any]:
             for name, found in diff.targets.items()
         },
         "accepted": [*diff.accepted],
-    } | ({"compared": diff.compared, "notes": [*diff.notes]} if diff.compared is not None else {})
+        "notes": [*diff.notes],
+        **({"compared": diff.compared} if diff.compared is not None else {}),
+        **({"normalised": [s._asdict() for s in diff.normalised]} if diff.normalised is not None else {}),
+    }
 
 
-def _json(diff: Diff, places: Places) -> str:
-    return scrub(json.dumps(as_data(diff, places), indent=1, ensure_ascii=False) + "\n")
+def as_json(told: Sequence[Told]) -> str:
+    return scrub(json.dumps(as_data(told), indent=1, ensure_ascii=False) + "\n")
 
 
-def page(diffs: Iterable[tuple[Diff, Places]]) -> str:
-    """Several gateways as one HTML page."""
-    return html.page([(diff, places, verdict(diff)) for diff, places in diffs])
-
-
-def _html(diff: Diff, places: Places) -> str:
-    return page([(diff, places)])
-
-
-FORMATS: Mapping[str, Callable[[Diff, Places], str]] = {
+FORMATS: Mapping[str, Callable[[Sequence[Told]], str]] = {
     "text": text,
     "markdown": markdown,
-    "json": _json,
-    "html": _html,
+    "json": as_json,
+    "html": html.page,
 }

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
-from aigw_compile.diff import CLASSES, Change, Diff
+from aigw_compile.diff import Diff
+from aigw_compile.diff.words import counted
 from aigw_compile.mask import scrub
-from aigw_compile.render.grouped import Group, advice, grouped
+from aigw_compile.render import grouped, normalised
+from aigw_compile.render.grouped import Cause, Told
 
 MOST = 200
 """Differences of one target that are listed."""
@@ -23,6 +25,7 @@ body { margin: 0 auto; padding: 1rem; max-width: 56rem; background: var(--back);
   font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.4rem; line-height: 1.25; margin: .5rem 0; }
 h2 { font-size: 1.05rem; margin: 1.5rem 0 .5rem; }
+h3 { font-size: .95rem; margin: .75rem 0 .25rem; }
 p { margin: .4rem 0; }
 code { font: .85em/1.4 ui-monospace, monospace; color: var(--dim); }
 table { border-collapse: collapse; margin: .75rem 0; }
@@ -48,12 +51,10 @@ COLOURS = {
     "security-tightening": "green",
 }
 
-Places = Callable[[Change], str]
 
-
-def page(diffs: Sequence[tuple[Diff, Places, str]]) -> str:
-    """Return the page for several gateways: each diff, where its changes were made, and its verdict."""
-    title = escape(", ".join(d.gateway for d, _, _ in diffs) or "no gateway")
+def page(told: Sequence[Told]) -> str:
+    """Return the page for a gateway, or for several: then what one place does to several of them is told once."""
+    title = escape(grouped.listed([d.gateway for d, _ in told], 3) or "no gateway")
     policy = "default-src 'none'; style-src 'unsafe-inline'"
     lines = [
         "<!doctype html>",
@@ -64,54 +65,75 @@ def page(diffs: Sequence[tuple[Diff, Places, str]]) -> str:
         f"<title>{title}: what changes</title>",
         f"<style>{STYLE}</style></head>",
         "<body>",
-        *(line for diff, places, verdict in diffs for line in _section(diff, places, verdict)),
+        *_body(told),
         "</body>",
         "</html>",
     ]
     return scrub("\n".join(lines) + "\n")
 
 
-def _section(diff: Diff, places: Places, verdict: str) -> Iterator[str]:
-    yield f"<h1>{escape(verdict)}</h1>"
-    if said := advice(diff):
+def _body(told: Sequence[Told]) -> Iterator[str]:
+    yield f"<h1>{escape(grouped.verdicts(told))}</h1>"
+    if said := grouped.advice(told):
         yield f"<p>{escape(said)}</p>"
-    counts = [(name, diff.count([name])) for name in CLASSES if diff.count([name])]
-    if counts:
-        rows = "".join(f'<tr><th class="{COLOURS.get(n, "")}">{n}</th><td>{c}</td></tr>' for n, c in counts)
+    if counts := grouped.counts(told):
+        rows = "".join(f'<tr><th class="{COLOURS.get(n, "")}">{n}</th><td>{c}</td></tr>' for n, c in counts.items())
         yield f"<table>{rows}</table>"
-    groups = grouped(diff, [places(c) for c in diff.changes])
-    if groups:
+    if causes := grouped.causes(told):
         yield "<ol>"
-        yield from map(_change, groups)
+        yield from (_cause(cause, told) for cause in causes)
         yield "</ol>"
-    for heading, said_ in (("Accepted losses that weaken security", diff.accepted), ("Notes", diff.notes)):
-        if said_:
-            yield f"<h2>{heading}</h2><ul>{''.join(f'<li>{escape(x)}</li>' for x in said_)}</ul>"
+    alone = len(told) == 1
+    for diff, _ in told:
+        if not grouped.quiet(diff):
+            yield from _section(diff, alone)
+    same = [diff.gateway for diff, _ in told if grouped.quiet(diff)]
+    if same and not alone and len(same) < len(told):
+        yield f"<p>No change in {escape(grouped.listed(same, 20))}.</p>"
+
+
+def _section(diff: Diff, alone: bool) -> Iterator[str]:
+    """What there is to tell of one gateway beside its changes: what else there is to know, and each target's differences."""
+    inner = [*_inner(diff)]
+    if not alone and (inner or diff.first):
+        yield f"<h2>{escape(grouped.verdict(diff))}</h2>"
+    yield from inner
+
+
+def _inner(diff: Diff) -> Iterator[str]:
+    for name, some in grouped.by_itself(diff).items():
+        count = counted(len(some), "difference")
+        yield f"<p>{escape(name)}: {count} made {grouped.alone(some)}, such as <code>{escape(some[0].place)}</code></p>"
+    for heading, said in (("Accepted losses that weaken security", diff.accepted), ("Notes", diff.notes)):
+        if said:
+            yield f"<h3>{heading}</h3><ul>{''.join(f'<li>{escape(x)}</li>' for x in said)}</ul>"
     for name, found in diff.targets.items():
         if found:
-            yield f"<details><summary>{escape(name)}: {_count(len(found), 'difference')}</summary><ul>"
-            yield from (
+            items = [
                 f"<li>{t.op} <code>{escape(t.place)}</code>{_from_to(t.before, t.after)}</li>" for t in found[:MOST]
-            )
+            ]
             left = len(found) - MOST
-            yield f"</ul>{f'<p>and {left} more; diff.json has all of them</p>' if left > 0 else ''}</details>"
+            more = f"<p>and {left:,} more; the report as JSON has all of them</p>" if left > 0 else ""
+            yield _folded(f"{name}: {counted(len(found), 'difference')}", items, more)
+    if diff.normalised is not None:
+        items = [f"<li>{escape(normalised.line(same))}</li>" for same in diff.normalised]
+        yield _folded(normalised.title(diff.normalised), items)
 
 
-def _change(group: Group) -> str:
-    first = group.first
-    colour = COLOURS.get(first.classes[0], "")
-    parts = [f'<span class="class">{", ".join(first.classes)}</span>{escape(first.sentence)}']
-    if group.more:
-        parts.append(f"<br>the same at {len(group.changes) - 1} more: <code>{escape(group.more)}</code>")
-    outputs = ", ".join(f"{name} {count}" for name, count in group.outputs.items())
-    cause = " → ".join(x for x in (group.place, outputs) if x)
-    if cause:
-        parts.append(f"<br><code>{escape(cause)}</code>")
-    return f'<li class="change {colour}">{"".join(parts)}</li>'
+def _folded(title: str, items: Sequence[str], after: str = "") -> str:
+    return f"<details><summary>{escape(title)}</summary><ul>{''.join(items)}</ul>{after}</details>"
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _cause(cause: Cause, told: Sequence[Told]) -> str:
+    only = f"{cause.gateways[0]}: " if len(cause.gateways) == 1 < len(told) else ""
+    label = f'<span class="class">{", ".join(cause.first.classes)}</span>'
+    parts = [f"{label}{escape(only + cause.sentence)}"]
+    if more := cause.groups[0].more:
+        parts.append(f"the same at {len(cause.groups[0].changes) - 1} more: <code>{escape(more)}</code>")
+    outputs = cause.told_outputs
+    if made := " → ".join(x for x in (cause.place, outputs) if x):
+        parts.append(f"<code>{escape(made)}</code>")
+    return f'<li class="change {COLOURS.get(cause.first.classes[0], "")}">{"<br>".join(parts)}</li>'
 
 
 def _from_to(before: Any, after: Any) -> str:

@@ -124,7 +124,7 @@ metadata: {name: saas, annotations: {example.com/owner: "saas@example.com"}}
 spec:
   listeners:
     - {name: web, port: 8080, hostnames: [llm.example.com], cors: {origins: ["*"]}, trustedProxies: [10.0.0.0/8]}
-    - {name: apps, port: 8081, hostnames: [apps.example.com], cors: {origins: ["https://a.example.com"]}}
+    - {name: apps, port: 8081, hostnames: [apps.example.com], cors: {origins: ["https://a.example.com"]}, trustedProxies: [10.0.0.0/8]}
   stores:
     - name: counters
       type: redis

@@ -6,7 +6,7 @@ import copy
 import json
 import random
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from aigw_compile.live.told import Drift
 from aigw_compile.render.changes import FORMATS
 from aigw_compile.target import facts
 from tests.targets import envoy_runner as runner
+from tests.targets.by_hand import Path_, another, at, leaves
 from tests.targets.envoy_specs import SPECS
 
 CASES = [
@@ -108,35 +109,6 @@ def drift_of(dump: Any, spec: envoy.Held) -> Drift:
 
 
 # --- one change shows once
-
-Path_ = tuple[str | int, ...]
-
-
-def leaves(value: Any, path: Path_ = ()) -> Iterator[Path_]:
-    if isinstance(value, dict) and value:
-        for key in value:
-            yield from leaves(value[key], (*path, key))
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for index, inner in enumerate(value):
-            yield from leaves(inner, (*path, index))
-    else:
-        yield path
-
-
-def at(value: Any, path: Path_) -> Any:
-    for step in path:
-        value = value[step]
-    return value
-
-
-def another(value: Any) -> Any:
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, (int, float)):
-        return value + 1
-    if isinstance(value, list):
-        return [*value, "by-hand"]
-    return f"{value}x" if isinstance(value, str) else "by-hand"
 
 
 def bodies(dump: Any) -> list[tuple[str, Any]]:
@@ -238,7 +210,7 @@ def test_no_secret_is_shown(dump: tuple[Any, envoy.Held]) -> None:
     for sides in ((there, spec), (spec, there)):
         drift = envoy.compare(*sides, "support-desk", ENVOY)
         assert len(drift.diff.changes) == 3
-        assert "zq7" not in "".join(render(drift.diff, lambda _: "") for render in FORMATS.values())
+        assert "zq7" not in "".join(render([(drift.diff, lambda _: "")]) for render in FORMATS.values())
 
 
 def test_keys_are_compared_by_number(dump: tuple[Any, envoy.Held]) -> None:

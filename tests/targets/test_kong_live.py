@@ -27,6 +27,7 @@ from aigw_compile.render.changes import FORMATS
 from aigw_compile.target import facts
 from tests import support
 from tests.targets import kong_admin, kong_specs
+from tests.targets.by_hand import another, at, leaves
 from tests.targets.kong_admin import Admin, Rows
 from tests.targets.kong_specs import CHOICES, SPECS
 
@@ -171,30 +172,6 @@ REFERENCES = {"service", "route", "consumer", "consumer_group", "upstream", "cer
 RUNTIME = {"id", "created_at", "updated_at"}
 
 
-def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Every value of a row; a list of plain values counts as one."""
-    if isinstance(value, dict) and value:
-        for key in value:
-            yield from leaves(value[key], (*path, key))
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for index, inner in enumerate(value):
-            yield from leaves(inner, (*path, index))
-    else:
-        yield path
-
-
-def another(value: Any) -> Any:
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, (int, float)):
-        return value + 1
-    if isinstance(value, str):
-        return f"{value}x"
-    if isinstance(value, list):
-        return [*value, "added-by-hand"]
-    return {"by": "hand"} if isinstance(value, dict) else "by-hand"
-
-
 def told_of(kind: str, row: dict[str, Any]) -> Iterator[tuple[str | int, ...]]:
     """Every field but those that tell an entity, or an item of a list, from the others."""
     own = {
@@ -216,12 +193,6 @@ def put(row: dict[str, Any], path: tuple[str | int, ...], value: Any) -> None:
     for step in path[:-1]:
         inner = inner[step]
     inner[path[-1]] = value
-
-
-def at(value: Any, path: tuple[str | int, ...]) -> Any:
-    for step in path:
-        value = value[step]
-    return value
 
 
 CHANGED = ("support-desk", "edge", "places", "targets", "counted")
@@ -279,7 +250,7 @@ def test_what_parts_hide_is_not_shown_beside_what_a_kong_has(tmp_path: Path) -> 
                     for sides in ((kong, spec), (spec, kong)):
                         drift = kong_.compare(*sides, checked.name, facts("kong"))
                         assert drift.diff.changes
-                        told = " ".join(f(drift.diff, lambda _: "") for f in FORMATS.values())
+                        told = " ".join(f([(drift.diff, lambda _: "")]) for f in FORMATS.values())
                         assert not canary.search(told), (path, told)
                         masked += HIDDEN in told
                     put(row, path, before)

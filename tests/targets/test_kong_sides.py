@@ -114,6 +114,7 @@ def test_what_differs_is_told_with_its_cause(rows: Rows, project: Path, capsys: 
         _, page, _ = run(capsys, "diff", url, "--format", "markdown")
     found = json.loads(text)
     jsonschema.validate(found, json.loads((support.ROOT / "schemas/diff.schema.json").read_text()))
+    (found,) = found["gateways"]
     assert found["compared"] == sum(map(len, rows.values()))
     assert [(c["before"], c["after"], c["classes"]) for c in found["changes"]] == [("100", "60", ["unclassified"])]
     assert found["changes"][0]["cause"].startswith("gateway.yaml:13:")
@@ -208,7 +209,7 @@ def test_entities(
     change(rows)
     with serving(Admin(rows)) as url:
         _, out, _ = run(capsys, "diff", url, "--format", "json")
-    sentences = sorted(c["sentence"] for c in json.loads(out)["changes"])
+    sentences = sorted(c["sentence"] for c in json.loads(out)["gateways"][0]["changes"])
     if not told:
         assert all(s.endswith("inside") or ": added" in s for s in sentences)
         assert len(sentences) > 4

@@ -35,6 +35,22 @@ WITHOUT_USE = {
   stores: [{{name: a}}, {{name: b}}]
   policies: {{limits: [{{name: n, per: minute, requests: 5}}], limitStore: b}}
 {ONE}""",
+    "a fallback to an answer alone": """
+  auth: {anonymous: true}
+  providers: [{name: p, type: openai, auth: {apiKey: {env: KEY}}}]
+  models: [{name: m, fallback: {on: [timeout, rate-limited], response: {content: x}}, targets: [{provider: p, model: x}]}]
+""",
+    "a guard of users among others": f"""
+  auth: {{anonymous: true}}
+  policies: {{promptGuard: {{deny: [x], roles: [tool, user]}}}}
+{ONE}""",
+    "a limit that says where it stands": f"""
+  auth: {{apiKey: {{headers: [x-api-key]}}}}
+  consumers:
+    - name: c
+      credentials: [{{apiKey: {{env: C}}}}]
+      policies: {{limits: [{{name: n, by: [consumer, gateway], per: minute, requests: 5}}]}}
+{ONE}""",
     "a key for a door that is not there": f"""
   auth: {{jwt: [{{name: j, issuer: "https://i.test", jwksUri: "https://i.test/keys", audiences: [a]}}]}}
   consumers: [{{name: c, credentials: [{{apiKey: {{env: C}}}}]}}]

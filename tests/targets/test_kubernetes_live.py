@@ -8,7 +8,7 @@ import json
 import os
 import random
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from aigw_compile.target import facts
 from tests import support
 from tests.support import TargetChoice
 from tests.targets import kubectl as stand_in
+from tests.targets.by_hand import Path_, another, at, leaves
 from tests.targets.kubernetes_specs import SPECS
 from tests.targets.test_kong_sides import run
 from tests.targets.test_kubernetes import FOLDERS, PROFILES, checked, cluster, outputs
@@ -113,35 +114,6 @@ def test_kinds_are_named_as_their_crds_name_them(profile: str) -> None:
 
 
 # --- one change shows once
-
-Path_ = tuple[str | int, ...]
-
-
-def leaves(value: Any, path: Path_ = ()) -> Iterator[Path_]:
-    if isinstance(value, dict) and value:
-        for key in value:
-            yield from leaves(value[key], (*path, key))
-    elif isinstance(value, list) and value and isinstance(value[0], dict):
-        for index, inner in enumerate(value):
-            yield from leaves(inner, (*path, index))
-    else:
-        yield path
-
-
-def at(value: Any, path: Path_) -> Any:
-    for step in path:
-        value = value[step]
-    return value
-
-
-def another(value: Any) -> Any:
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, (int, float)):
-        return value + 1
-    if isinstance(value, list):
-        return [*value, "by-hand"]
-    return f"{value}x" if isinstance(value, str) else "by-hand"
 
 
 NAMES = {"name", "kind", "apiVersion", "modelNameOverride", "description"}

@@ -134,7 +134,7 @@ def test_what_differs_is_told_with_its_cause(target: str, project: Path, capsys:
         assert f"-> {before}" in back
         found = json.loads(run(capsys, "diff", side, "--format", "json")[1])
         jsonschema.validate(found, json.loads((support.ROOT / "schemas/diff.schema.json").read_text()))
-        (change,) = found["changes"]
+        (change,) = found["gateways"][0]["changes"]
         assert change["classes"] == ["unclassified"]
         approve = ("approve", change["fingerprint"], "--until", "2099-01-01", "--reason", "x", "--against", side)
         assert run(capsys, *approve)[0] == 0
