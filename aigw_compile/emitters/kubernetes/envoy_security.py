@@ -159,7 +159,8 @@ def _authorization(scene: Scene) -> dict[str, Any]:
     if not rules:
         return {}
     default = at("Deny" if strangers else "Allow", ("spec", "consumers"), *(x.origin for x in issuers))
-    ruled = at(rules, ("spec", "models"), ("spec", "consumers"), everywhere("ipRestriction"))
+    places = (("spec", kind) for kind in ("auth", "models", "consumers"))
+    ruled = at(rules, *places, everywhere("ipRestriction"))
     return {"authorization": Block(("spec", "auth"), {"defaultAction": default, "rules": ruled})}
 
 
