@@ -313,7 +313,7 @@ def corner(png: Path) -> tuple[int, int, int]:
 
 
 def test_a_real_browser_shows_it_on_a_phone_light_and_dark(tmp_path: Path) -> None:
-    shown = page([(found(), place)])
+    shown = page([(found(), place), (found()._replace(gateway="a-long-name-of-a-gateway" * 3), lambda _: "p.yaml:1:1")])
     colours = []
     for scheme in ("1", "0"):  # light, dark
         picture = tmp_path / f"{scheme}.png"

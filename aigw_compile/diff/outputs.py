@@ -166,5 +166,7 @@ def short(value: Any) -> Any:
     """A value of an output for a report: long ones by their size."""
     if isinstance(value, (dict, list)):
         return f"{len(value)} {'fields' if isinstance(value, dict) else 'items'}"
+    if isinstance(value, bool):
+        return str(value).lower()
     text = scrub(str(value)) if value is not None else None
     return text if text is None or len(text) <= 120 else f"{text[:117]}..."

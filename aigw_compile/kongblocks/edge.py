@@ -43,7 +43,8 @@ def certificates(gateway: ir.Gateway, plan: Plan, edition: Edition) -> Iterator[
             # Kong finds the certificate around a name by itself only where nothing else has to be found (3.9.3,
             # db/schema/others/declarative_config.lua, populate_ids_for_validation).
             shown = [{"name": name, "certificate": {"id": own}, "tags": [TAG]} for name in names]
-            block["snis"] = at(shown, (*listener.origin, "hostnames"), ("metadata", "name"), (*listener.origin, "name"))
+            # The first listener that has a name shows its certificate.
+            block["snis"] = at(shown, ("spec", "listeners"), ("metadata", "name"))
         yield block
 
 

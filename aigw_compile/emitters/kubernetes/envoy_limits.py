@@ -18,7 +18,7 @@ from aigw_compile.emitters.kubernetes.envoy_names import (
     names,
     usable,
 )
-from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, ref
+from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, WHERE, Scene, ref
 from aigw_compile.plan.bounds import known_as
 from aigw_compile.policies.limits import Limit
 
@@ -70,7 +70,7 @@ def shared(scene: Scene, rules: Sequence[Block]) -> Iterator[Block]:
 
 def rate_limit(rules: Sequence[Block]) -> dict[str, Any]:
     """Return the field of a BackendTrafficPolicy that holds the rules."""
-    return {"rateLimit": at({"type": "Global", "global": {"rules": [*rules]}}, *COUNTED)}
+    return {"rateLimit": at({"type": "Global", "global": {"rules": [*rules]}}, *COUNTED, *WHERE)}
 
 
 def _rules(scene: Scene, scope: ir.Scope, limit: Limit) -> Iterator[Block]:
@@ -151,12 +151,12 @@ def _called(model: ir.Model) -> Block:
 
 
 def _keys(gateway: ir.Gateway, consumer: ir.Consumer) -> Block:
-    return _one_of(CONSUMER_HEADER, known_as(gateway, consumer), consumer.origin)
+    return _one_of(CONSUMER_HEADER, known_as(gateway, consumer), consumer.origin, ("spec", "auth"))
 
 
 def _members(gateway: ir.Gateway, group: ir.ConsumerGroup) -> Block:
     inside = [c for c in gateway.consumers if group.name in c.groups]
-    origins = (("spec", "consumers"), *((*c.origin, "groups") for c in inside))
+    origins = (("spec", "consumers"), ("spec", "auth"), *((*c.origin, "groups") for c in inside))
     return _one_of(CONSUMER_HEADER, [name for c in inside for name in known_as(gateway, c)], group.origin, *origins)
 
 

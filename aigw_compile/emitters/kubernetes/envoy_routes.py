@@ -8,9 +8,10 @@ from typing import Any
 
 from aigw_compile import ir
 from aigw_compile.document import Block, at, everywhere
+from aigw_compile.emitters.kubernetes.envoy_limits import rate_limit
 from aigw_compile.emitters.kubernetes.envoy_names import AIGW_API, ENVOY_API, MODEL_HEADER, names, usable
 from aigw_compile.emitters.kubernetes.gateways import hostnames, parent
-from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, duration, ref
+from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, WHERE, Scene, duration, ref
 
 NAMES = 64
 """Matches that fit one rule of the HTTPRoute that is made of an AIGatewayRoute (Gateway API 1.6.1)."""
@@ -72,10 +73,10 @@ def _route(
     rule["timeouts"] = Block(model.timeouts.origin, {"request": duration(model.timeouts.request)})
     rule["streamIdleTimeout"] = at(duration(model.timeouts.idle), model.timeouts.origin)
     rule["modelsOwnedBy"] = "Envoy AI Gateway"
-    spec = Block(model.origin, {"parentRefs": [parent(scene)]})
+    spec = Block(model.origin, {"parentRefs": at([parent(scene)], *WHERE)})
     hosts = hostnames(scene) if scene.attached else []
     if hosts:
-        spec["hostnames"] = at(hosts, *((*x.origin, "hostnames") for x in scene.gateway.listeners))
+        spec["hostnames"] = at(hosts, *((*x.origin, "hostnames") for x in scene.gateway.listeners), *WHERE)
     if costs:
         # Every model decides which limits count at all.
         logged = ("spec", "observability", "accessLog")
@@ -118,7 +119,9 @@ def traffic(scene: Scene, limits: Sequence[Block]) -> Iterator[Block]:
     `limits` stand in a policy of the Gateway, with which these merge, or, where that is of somebody else, in each of them.
     """
     merged = bool(limits) and not scene.attached
-    merging = {"mergeType": at("StrategicMerge", ("spec", "models"), everywhere("limits"), *(x.origin for x in limits))}
+    merging = {
+        "mergeType": at("StrategicMerge", ("spec", "models"), everywhere("limits"), *WHERE, *(x.origin for x in limits))
+    }
     for model in scene.gateway.models:
         targets = usable(scene, model)
         if not targets:
@@ -129,7 +132,7 @@ def traffic(scene: Scene, limits: Sequence[Block]) -> Iterator[Block]:
         spec["timeout"] = {"tcp": Block(model.timeouts.origin, {"connectTimeout": duration(model.timeouts.connect)})}
         spec["healthCheck"] = {"passive": Block(model.health.origin, _passive(model.health))}
         if limits and scene.attached:
-            spec["rateLimit"] = {"type": "Global", "global": {"rules": [*limits]}}
+            spec |= rate_limit(limits)
         if model.algorithm == "round-robin":
             spec["loadBalancer"] = at(Block(model.origin, {"type": "RoundRobin"}), (*model.origin, "loadBalancing"))
         spec = Block(model.origin, spec)

@@ -12,7 +12,7 @@ from aigw_compile.document import Block, at, everywhere
 from aigw_compile.emitters.kubernetes.envoy_names import CONSUMER_HEADER, ENVOY_API, MODEL_HEADER, names
 from aigw_compile.emitters.kubernetes.envoy_routes import http_routes
 from aigw_compile.emitters.kubernetes.gateways import sections
-from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, cidr, duration, ref
+from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, WHERE, Scene, cidr, duration, ref
 from aigw_compile.emitters.kubernetes.secrets import Secrets, of_consumer, of_login
 from aigw_compile.plan.bounds import client_id, door, known_as
 from aigw_compile.policies.ip_restriction import IpRestriction
@@ -46,7 +46,7 @@ def security(scene: Scene, secrets: Secrets) -> Iterator[Block]:
         ]
     aimed = (("spec", "models"), ("spec", "providers")) if scene.attached else (("spec", "listeners"),)
     for name, aims, listener in groups:
-        spec = Block(("spec", "auth"), {"targetRefs": at(aims, *aimed), **common})
+        spec = Block(("spec", "auth"), {"targetRefs": at(aims, *aimed, *WHERE), **common})
         if listener.cors:
             spec["cors"] = _cors(listener.cors)
         if aims and len(spec) > 1:
@@ -159,7 +159,8 @@ def _authorization(scene: Scene) -> dict[str, Any]:
     if not rules:
         return {}
     default = at("Deny" if strangers else "Allow", ("spec", "consumers"), *(x.origin for x in issuers))
-    ruled = at(rules, ("spec", "models"), ("spec", "consumers"), everywhere("ipRestriction"))
+    places = (("spec", kind) for kind in ("auth", "models", "consumers"))
+    ruled = at(rules, *places, everywhere("ipRestriction"))
     return {"authorization": Block(("spec", "auth"), {"defaultAction": default, "rules": ruled})}
 
 
@@ -181,7 +182,7 @@ def _by_name(
     inside = [c for c in gateway.consumers if ir.may_call(model, c)]
     named = {g for who in (access.allow, access.deny) if who for g in who.groups}
     groups = [g.origin for g in gateway.consumer_groups if g.name in named]
-    origins = [("spec", "consumers"), *(c.origin for c in inside), *groups]
+    origins = [("spec", "consumers"), ("spec", "auth"), *(c.origin for c in inside), *groups]
     for part in _chunks([name for c in inside for name in known_as(gateway, c)]):
         who = Block(origin, {"name": CONSUMER_HEADER, "values": at(part, *origins)})
         yield Block(origin, {"action": "Allow", "principal": {"headers": [*called["headers"], who]}})
@@ -219,7 +220,7 @@ def _names_and_claims(gateway: ir.Gateway, who: ir.Who | None, issuers: list[ir.
         return
     inside = [c for c in gateway.consumers if c.name in who.consumers or set(c.groups) & set(who.groups)]
     groups = [g.origin for g in gateway.consumer_groups if g.name in who.groups]
-    origins = [("spec", "consumers"), *(c.origin for c in inside), *groups]
+    origins = [("spec", "consumers"), ("spec", "auth"), *(c.origin for c in inside), *groups]
     for part in _chunks([name for c in inside for name in known_as(gateway, c)]):
         yield {"headers": [Block(who.origin, {"name": CONSUMER_HEADER, "values": at(part, *origins)})]}
     yield from _claims(who.groups, issuers, groups)

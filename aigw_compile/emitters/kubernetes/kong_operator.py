@@ -10,7 +10,17 @@ from aigw_compile import ir, kongblocks
 from aigw_compile.diagnostic import Json
 from aigw_compile.document import Block, Document, at
 from aigw_compile.emitters.kubernetes.gateways import gateway_class, gateway_object, parent
-from aigw_compile.emitters.kubernetes.objects import GATEWAY_API, Scene, amounts, budget, cpu_metric, label, ref, scene
+from aigw_compile.emitters.kubernetes.objects import (
+    GATEWAY_API,
+    WHERE,
+    Scene,
+    amounts,
+    budget,
+    cpu_metric,
+    label,
+    ref,
+    scene,
+)
 from aigw_compile.emitters.kubernetes.secrets import Secrets, of_consumer, of_login, of_wanted
 from aigw_compile.kongblocks import EDITIONS, Blocks, Key, Password, Plugin, Route, Wanted, grouped
 from aigw_compile.kongblocks.secrets import NEEDED
@@ -184,7 +194,7 @@ def _routes(here: Scene, plugins: Iterable[Plugin], route: Route) -> Iterator[Bl
             number += 1
             matches = [_match(path, method) for path in paths for method in route.methods]
             rule = {"matches": matches, "backendRefs": [backend]}
-            spec = Block(route.origin, {"parentRefs": [parent(here)]})
+            spec = Block(route.origin, {"parentRefs": at([parent(here)], *WHERE)})
             if hosts:
                 spec["hostnames"] = at([*hosts], *route.paths_from)
             spec["rules"] = at([rule], *route.paths_from, *route.when)
