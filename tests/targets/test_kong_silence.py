@@ -40,6 +40,11 @@ WITHOUT_USE = {
   providers: [{name: p, type: openai, auth: {apiKey: {env: KEY}}}]
   models: [{name: m, fallback: {on: [timeout, rate-limited], response: {content: x}}, targets: [{provider: p, model: x}]}]
 """,
+    "a cache for nothing": """
+  auth: {anonymous: true}
+  providers: [{name: p, type: openai, auth: {apiKey: {env: KEY}}}]
+  models: [{name: m, targets: [{provider: p, model: x, pricing: {input: 1, output: 0, cacheRead: 0, cacheWrite: 0}}]}]
+""",
     "a guard of users among others": f"""
   auth: {{anonymous: true}}
   policies: {{promptGuard: {{deny: [x], roles: [tool, user]}}}}

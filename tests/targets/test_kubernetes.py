@@ -402,6 +402,29 @@ def test_changing_any_leaf_changes_an_output_or_is_named(name: str, profile: str
     assert found == set()
 
 
+WITHOUT_A_MODEL = """
+apiVersion: aigw.dev/v1alpha1
+kind: AIGateway
+metadata: {name: g}
+spec:
+  listeners: [{name: l, address: 127.0.0.1, port: 8080}]
+  auth:
+    jwt:
+      - {name: j, issuer: "https://i.test", jwksUri: "https://i.test/keys", audiences: [a], groupsClaim: g, groupMap: {a: x, b: y}}
+  consumers: [{name: c, groups: [x]}]
+  consumerGroups: [{name: x}, {name: y}]
+  providers: [{name: p, type: vllm, baseUrl: "http://127.0.0.1:8000/v1"}]
+  models: [{name: m, access: {deny: {groups: [x]}}, targets: [{provider: p, model: y}]}]
+"""
+
+
+@pytest.mark.parametrize("profile", ["envoy-ai-gateway", "kong-operator"])
+@pytest.mark.parametrize("host", ["127.0.0.1:8000", "models.test"])
+def test_what_a_token_says_of_groups_is_built_or_named(host: str, profile: str) -> None:
+    data = compiler.check_text(WITHOUT_A_MODEL.replace("127.0.0.1:8000", host)).source.data
+    assert silent(data, TargetChoice("kubernetes", profile, {})) == set()
+
+
 # --- Kong Operator
 
 
