@@ -85,7 +85,7 @@ def routes(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[Route, ..
             name = _free(name, taken, "messages")
         origins = (*listeners, *(place for _, place in public))
         if paths:  # a route without a path would take every call
-            when = (("spec", "models"), *([everywhere("limits")] if door == "embeddings" else []))
+            when = (("spec", "models"), *([everywhere("promptGuard")] if door == "embeddings" else []))
             made.append(Route(name, model, ("POST",), paths, hosts, model.origin, origins, plain, door, when))
     paths = tuple(names.only_path(base, MODELS) for base in bases)
     listed = Route(

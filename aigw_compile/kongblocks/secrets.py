@@ -79,8 +79,8 @@ def vault_prefix(vault: ir.Vault) -> str:
     return vault.name if fits else f"aigw-{vault.name}"
 
 
-NEEDED = (("spec", "models"), everywhere("limits"))
-"""What decides that a secret is needed: which providers are called, and what can be counted for them."""
+NEEDED = (("spec", "models"), everywhere("promptGuard"))
+"""What decides that a secret is needed: which models there are, and whether a guard could look at what they are sent."""
 
 
 def vaults(gateway: ir.Gateway, used: frozenset[str], edition: Edition) -> list[Block]:
