@@ -99,7 +99,7 @@ def _tokens(gateway: ir.Gateway, plan: Plan, edition: Edition) -> tuple[str, str
     }
     if issuer.audiences:
         fields["audience_required"] = [*issuer.audiences]
-    return "openid-connect", "tokens", Block(issuer.origin, fields)
+    return "openid-connect", "issuer", Block(issuer.origin, fields)
 
 
 def credential_prefixes(gateway: ir.Gateway) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from aigw_compile import ir
@@ -101,11 +100,13 @@ def _options(plan: Plan, target: ir.Target, edition: Edition, kind: str) -> Bloc
         place = (*target.parameters.origin, "overrides", name)
         if sending.is_option(target, name, value) and not plan.lost(place):
             options[name] = at(value, place)
-    price = target.price
-    for field, name in (*_COSTS, *(_CACHE_COSTS if "cache-prices" in edition.has else ())) if price else ():
-        amount: Any = getattr(price, field)
-        if amount and price:  # Kong refuses a price of 0
-            options[name] = at(amount, price.origin)
+    if price := target.price:
+        costs = {name: getattr(price, field) or None for field, name in _COSTS}  # Kong refuses a price of 0 here
+        if "cache-prices" in edition.has:
+            costs |= {name: getattr(price, field) for field, name in _CACHE_COSTS}
+        for name, cost in costs.items():
+            if cost is not None:
+                options[name] = at(cost, price.origin)
     return options
 
 

@@ -84,13 +84,6 @@ def guards_at_several_places(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
         yield from (g.origin for g in guards[1:])
 
 
-def caches_for_nothing(gateway: ir.Gateway, side: str) -> Iterator[Pointer]:
-    """A price of 0 for what a provider's cache is read from (`cacheRead`) or takes (`cacheWrite`), and not for the input."""
-    for target in (t for m in gateway.models for t in m.targets if t.price and t.price.input):
-        if target.price and (target.price.cache_read if side == "cacheRead" else target.price.cache_write) == 0:
-            yield (*target.price.origin, side)
-
-
 def users_among_other_roles(gateway: ir.Gateway, _: Any) -> Iterator[Pointer]:
     """The role `user` of a guard that looks at other roles too."""
     for guard in _guards(gateway):
@@ -231,7 +224,6 @@ _OWN = (
     guard_patterns_over,
     guard_pattern_longer_than,
     guards_at_several_places,
-    caches_for_nothing,
     users_among_other_roles,
     decorators_at_several_places,
     limits_at_several_places,

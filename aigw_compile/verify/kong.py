@@ -62,6 +62,7 @@ def faults(documents: Sequence[Document], release: Release, spec: Json) -> Itera
         for wrong in (*_faults(entity, release, templates), *_nameless(entity, release, spec)):
             if not references or REFERENCE not in str(value_at(wrong.path, entity.document.body)):
                 yield wrong
+    yield from _twice(entities, release)
     if not references:
         yield from _unknown_vaults(odd, entities, release)
     yield from _filled_in(odd)
@@ -104,6 +105,19 @@ def _nameless(entity: Entity, release: Release, spec: Json) -> Iterator[Wrong]:
             if not (isinstance(target, dict) and target.get("model") == PASSED_ON):
                 fault = plugins.Fault((*path, "model", "name"), "`model.name` is missing", "the name of a model")
                 yield _wrong(entity, fault, release, ("config",))
+
+
+def _twice(entities: Sequence[Entity], release: Release) -> Iterator[Wrong]:
+    """Two plugins of a Kong cannot have one instance name (Kong 3.9, kong/db/schema/entities/plugins.lua: its endpoint_key)."""
+    seen = set()
+    for entity in entities:
+        name = entity.fields.get("instance_name") if entity.kind == "plugins" else None
+        if name in seen:
+            message = f"another plugin has the instance name `{name}` too"
+            fault = plugins.Fault(("instance_name",), message, "other names in the spec for what the two are made of")
+            yield _wrong(entity, fault, release, ())
+        if name:
+            seen.add(name)
 
 
 Odd = tuple[Document, Pointer, str]

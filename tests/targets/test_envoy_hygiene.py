@@ -212,8 +212,9 @@ def test_too_much_at_once(tmp_path: Path, what: str) -> None:
         if what == "heap":
             # The pressure is looked at four times a second.
             refused = [answer for answer in (edge.ask(chat("m")) for _ in range(400)) if answer.status_code != 200]
-            assert {fault(answer) for answer in refused} == {(500, "api_error", "internal")}
-            assert edge.ask(chat("m")).status_code == 500
+            # One that was under way already is refused by the tier of its target.
+            assert {fault(answer)[0] for answer in refused} <= {500, 502}
+            assert fault(edge.ask(chat("m"))) == (500, "api_error", "internal")
             return
         held = [stack.enter_context(socket.create_connection((LISTENER, port), timeout=5)) for _ in range(2)]
         for wire in held:

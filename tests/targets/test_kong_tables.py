@@ -22,6 +22,7 @@ from aigw_compile.plugins import checking, filling, reader
 from aigw_compile.plugins.types import ABSENT, Field
 from aigw_compile.project import TargetChoice
 from aigw_compile.verify import judged
+from aigw_compile.verify.kong import faults as kong_faults
 from tests import support
 from tests.targets import kong_drawn, kong_published, kong_specs
 
@@ -541,3 +542,32 @@ def test_what_a_part_hides_is_not_told(format_: str, tmp_path: Path) -> None:
     assert done.output.count("AIG6302") >= 2
     assert "canary" not in done.output
     assert not (tmp_path / "build").exists()
+
+
+DOORS = """
+  providers: [{name: p, type: openai, auth: {apiKey: {env: KEY}}}]
+  models: [{name: chat, targets: [{provider: p, model: gpt-4o}]}]
+  auth:
+    jwt: [{name: i, issuer: "https://i.example", audiences: [a], jwksUri: "https://i.example/keys"}]
+  policies: {limits: [{name: tpm, per: minute, tokens: 1000}]}
+"""
+
+
+def test_no_two_plugins_have_one_instance_name() -> None:
+    """What asks for tokens of an issuer and what counts tokens of a model stand at one service."""
+    build = support.build_all_accepted(
+        compiler.check_text(kong_specs.HEAD + DOORS), TargetChoice("kong", "enterprise-3.15", {})
+    )
+    assert [d for d in build.diagnostics if d.code == "AIG6301"] == []
+    kong = next(d for d in build.documents if d.filename == "kong.yml")
+    found = [
+        p
+        for s in kong.body["services"]
+        for p in s["plugins"]
+        if p["name"] in ("openid-connect", "ai-rate-limiting-advanced")
+    ]
+    assert len(found) == 2
+    assert not [*kong_faults([kong], target.release("enterprise-3.15"), {})]
+    found[0]["instance_name"] = found[1]["instance_name"]
+    [wrong] = kong_faults([kong], target.release("enterprise-3.15"), {})
+    assert wrong.path[-1] == "instance_name"
