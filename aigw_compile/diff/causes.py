@@ -142,7 +142,10 @@ def _kinds(at: Pointer) -> Iterator[str]:
 
 
 def _held(value: Json) -> Iterator[str]:
-    """The kinds of the policies that something holds: policies themselves, or an item that has some."""
+    """The kinds of the policies that something holds: policies themselves, an item that has some, or a list of such items."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _held(item)
     if isinstance(value, dict):
         inner = value.get("policies")
         yield from inner if isinstance(inner, dict) else value

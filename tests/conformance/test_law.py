@@ -198,10 +198,16 @@ def asks(draw: Any) -> Ask:
     return Ask(door=door, caller=draw(st.sampled_from(["bot", "intern", "double"])), headers=headers, text=text)
 
 
+_EITHER = ("invalid_request", "unsupported_by_provider")
+"""Of a body with several faults each engine names the one that it finds first; the table holds each of them alone."""
+
+
 def decided(engine: Engine, ask: Ask) -> dict[str, Any]:
     """What an engine told a client, and a provider; what it says of its own accord is not compared but by its code."""
     told = engine.tell(ask, {})
     means = meaning.of_reply(ask, told.reply)
+    if means.get("error", {}).get("code") in _EITHER:
+        means = {**means, "error": {**means["error"], "code": "|".join(_EITHER)}}
     hosts = {name: p.url.split("/")[2] for name, p in engine.providers.items()}
     return {"means": means, "sent": _plain(meaning.of_sent(told)), "unfit": [*meaning.unfit(ask, told, hosts)]}
 
