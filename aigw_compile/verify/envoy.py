@@ -67,13 +67,11 @@ def walk(value: Any) -> Iterator[dict[str, Any]]:
 def _dangling(inside: Iterable[Mapping[str, Any]], names: Mapping[str, set[str]]) -> Iterator[str]:
     """Yield what a resource refers to and nothing is: clusters by name, in plugins and in addresses of others, and listeners."""
     for one in inside:
-        for cluster in (one.get("cluster"), *(one.get("clusters") or ())):
+        service = one.get("envoy_grpc", {}).get("cluster_name")
+        for cluster in (one.get("cluster"), *(one.get("clusters") or ()), service):
             name = cluster.get("name") if isinstance(cluster, dict) else cluster
             if isinstance(name, str) and name not in names["cluster"]:
                 yield f'calls the cluster "{name}", which is not there'
-        asked = one.get("envoy_grpc", {}).get("cluster_name")
-        if asked and asked not in names["cluster"]:
-            yield f'calls the cluster "{asked}", which is not there'
         inner = one.get("envoy_internal_address")
         if inner and inner["server_listener_name"] not in names["listener"]:
             yield f'leads to the internal listener "{inner["server_listener_name"]}", which is not there'

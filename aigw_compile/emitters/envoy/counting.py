@@ -51,7 +51,7 @@ def _asked(*units: str) -> Step:
 
 def _reserved(gateway: ir.Gateway, limited: tuple[Placed, ...]) -> list[Block]:
     found = rls.filters(gateway, limited, "tokens", "cost")
-    return [wire.lua(("spec",), "reserve", "reply", "reserve"), *found] if found else []
+    return [wire.lua(("spec",), "reserve", "reply", "windows", "reserve"), *found] if found else []
 
 
 def _seen(gateway: ir.Gateway, limited: tuple[Placed, ...]) -> list[Block]:
@@ -64,7 +64,7 @@ def _here(limited: tuple[Placed, ...]) -> tuple[str, ...]:
 
 
 def _there(limited: tuple[Placed, ...]) -> tuple[str, ...]:
-    return ("usage", "settle") if limited else ("uncounted", "usage")
+    return ("usage", "windows", "settle") if limited else ("uncounted", "usage")
 
 
 _HERE = Counting(partial(limits.filters, early=True), partial(limits.filters, early=False), _none, _here)

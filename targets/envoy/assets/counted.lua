@@ -35,11 +35,6 @@ local function show(headers, sets)
   end
 end
 
-local function address(h)
-  local text = h:streamInfo():downstreamRemoteAddress() or ''
-  return string.match(text, '^%[(.*)%]:%d+$') or string.match(text, '^(.*):%d+$') or text
-end
-
 -- Stages 1 and 2 count addresses, 3 and 4 requests, the others tokens and cost: each kind is taken whole or not at all.
 local function give_back(h, metadata, refused, reserved)
   local back = {}

@@ -3,11 +3,6 @@
 -- What a request is counted by; nothing that a client writes makes a name longer than this.
 local LONGEST = 256
 
-local function address(h)
-  local text = h:streamInfo():downstreamRemoteAddress() or ''
-  return match(text, '^%[(.*)%]:%d+$') or match(text, '^(.*):%d+$') or text
-end
-
 local function parts_of(h, limit, by, caller, model)
   if by == 'consumer' then return {caller.consumer} end
   if by == 'model' then return {model} end

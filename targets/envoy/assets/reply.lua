@@ -84,6 +84,12 @@ local function data_of(h)
   return known
 end
 
+-- The caller's address, without its port.
+local function address(h)
+  local text = h:streamInfo():downstreamRemoteAddress() or ''
+  return text:match('^%[(.*)%]:%d+$') or text:match('^(.*):%d+$') or text
+end
+
 -- Header values are plain ASCII without spaces, whatever a name is made of.
 local function header_safe(text)
   return (text:gsub('[%z\1-\32%%\127-\255]', function(c) return string.format('%%%02X', c:byte()) end))

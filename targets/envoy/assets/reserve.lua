@@ -1,11 +1,5 @@
 -- Step 9, with a rate limit service: what a request reserves, shown to the `ratelimit` filters behind this script. They read
 -- the names of its counters and whole units: tokens, or parts of a dollar.
-local SECONDS = {second = 1, minute = 60, hour = 3600, day = 86400, week = 604800, month = 2592000}
-local MOST = 1000000000 -- Envoy takes no larger hits_addend: it would leave the limit out
-
--- The service's windows are multiples of their length since the epoch.
-local function window(per) return math.floor(os.time() / SECONDS[per]) end
-
 local function run_request(h)
   local metadata = h:streamInfo():dynamicMetadata()
   local state = metadata:get('aigw.state')

@@ -1,11 +1,9 @@
 -- Step 18, with a rate limit service: what is charged, or given back, beyond what was reserved. The `ratelimit` filters read
 -- it when the stream is done, however it ends; so what a client that leaves has cost is kept up to date on the way.
-local SECONDS = {second = 1, minute = 60, hour = 3600, day = 86400, week = 604800, month = 2592000}
-local MOST = 1000000000
 local NONE = {input = 0, output = 0, total = 0, cost = 0}
 
 -- What was held in a window that is over stays there: the service would settle it in the one that runs.
-local function runs(w) return math.floor(os.time() / SECONDS[w.per]) == w.window end
+local function runs(w) return window(w.per) == w.window end
 
 -- Whole units. A part of one is charged as a whole as often as it is large, so that many small calls cost what they cost.
 local function units(amount, scale)
